@@ -1,0 +1,12 @@
+"""Makes the installed, unchanged Pylons 1.0.3 importable on Python 3.
+
+    startup.py       hooks into `import` at interpreter start, and loads nothing else
+    importer.py      finds the installed files, and loads their translation
+    cache.py         keeps the byte code
+    translation.py   Python 2 source to Python 3 source, line by line
+    corrections.py   the list of what is corrected, and why
+    runtime.py       what corrected lines call
+    errors.py        the debugger and the error handler, in WebError's place
+
+This package stands alone: it knows nothing of the rest of the distribution.
+"""

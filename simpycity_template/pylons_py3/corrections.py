@@ -1,0 +1,415 @@
+"""What is corrected in the installed packages, one entry for each thing, and why.
+
+To add an entry: name the thing, the module, and why it does not work as installed; `old` is a
+piece of the installed text as short as it can be while it is found exactly `times` times, and
+`new` is what stands there instead, in as many lines. Python 2 syntax and renamed modules of
+the standard library need no entry: fissix translates them afterwards. In modules that are
+translated, ``_py3`` is ``runtime.py``.
+"""
+
+import os
+from typing import NamedTuple
+
+# Translated whole: the code of these packages is Python 2.
+TRANSLATED = frozenset({"pylons", "webhelpers"})
+
+# The only versions that the corrections are made for.
+VERSIONS = {"pylons": ("Pylons", "1.0.3")}
+
+
+class Replacement(NamedTuple):
+    """A module in whose place another one is imported, with all below it."""
+
+    module: str
+    by: str
+    why: str
+
+
+REPLACEMENTS = [
+    Replacement(
+        "webhelpers.html.secure_form",
+        "webhelpers.pylonslib.secure_form",
+        why="Pylons looks for it here first; WebHelpers 1.3 has it there.",
+    ),
+    Replacement(
+        "webhelpers.html",
+        "webhelpers2.html",
+        why="WebHelpers2 is the kept successor, and its literals are MarkupSafe's.",
+    ),
+    Replacement(
+        "weberror.evalexception",
+        "simpycity_template.pylons_py3.errors",
+        why="The debugger is backlash's, the kept successor of WebError's.",
+    ),
+    Replacement(
+        "weberror.errormiddleware",
+        "simpycity_template.pylons_py3.errors",
+        why="The report by log and mail is backlash's, too.",
+    ),
+]
+
+
+class Correction(NamedTuple):
+    """A piece of a module's installed text that is replaced before it is translated."""
+
+    name: str
+    module: str
+    why: str
+    old: str
+    new: str
+    times: int = 1
+
+
+CORRECTIONS = [
+    # Calling an action
+    Correction(
+        "the method behind an action",
+        "pylons.controllers.core",
+        why="fissix renames the attribute of a method, but not where a string names it.",
+        old="getattr(func, 'im_func',",
+        new="getattr(func, '__func__',",
+    ),
+    Correction(
+        "the arguments of an action",
+        "pylons.controllers.core",
+        why="getargspec was removed in Python 3.11; the first fields are the same.",
+        old="inspect.getargspec(",
+        new="inspect.getfullargspec(",
+    ),
+    Correction(
+        "the arguments of a cached function",
+        "pylons.decorators.cache",
+        why="getargspec was removed in Python 3.11; the first fields are the same.",
+        old="inspect.getargspec(",
+        new="inspect.getfullargspec(",
+    ),
+    Correction(
+        "the arguments of a JSON-RPC method",
+        "pylons.controllers.jsonrpc",
+        why="getargspec was removed in Python 3.11; the first fields are the same.",
+        old="inspect.getargspec(",
+        new="inspect.getfullargspec(",
+    ),
+    Correction(
+        "the arguments of an XML-RPC method",
+        "pylons.controllers.xmlrpc",
+        why="getargspec was removed in Python 3.11; the first fields are the same.",
+        old="inspect.getargspec(",
+        new="inspect.getfullargspec(",
+    ),
+    Correction(
+        "the class of a cached action",
+        "pylons.decorators.cache",
+        why="A function taken from a class no longer knows the class but by its name.",
+        old="    if hasattr(func, 'im_func'):\n        kls = func.im_class\n        func = func.im_func",
+        new="    if not self and _py3.owner(func):\n        kls = _py3.owner(func)\n        func = func",
+    ),
+    # What an action returns
+    Correction(
+        "an action that returns bytes",
+        "pylons.controllers.core",
+        why="On Python 2 str was bytes.",
+        old="isinstance(response, str)",
+        new="isinstance(response, bytes)",
+    ),
+    Correction(
+        "an action that returns pieces of text",
+        "pylons.controllers.core",
+        why="A WSGI server takes only bytes; on Python 2 pieces of str were that.",
+        old="py_response.app_iter = response",
+        new="py_response.app_iter = _py3.encoded(response, py_response.charset)",
+    ),
+    # Requests and responses
+    Correction(
+        "the options of a request",
+        "pylons.wsgiapp",
+        why="WebOb no longer knows them, and warns; names are decoded, and errors replaced.",
+        old=", charset=req_options['charset'],\n"
+        "                      unicode_errors=req_options['errors'],\n"
+        "                      decode_param_names=req_options['decode_param_names'])",
+        new=", charset=req_options['charset'])\n\n",
+    ),
+    Correction(
+        "the options of a request in tests",
+        "pylons.testutil",
+        why="WebOb no longer knows them, and warns; names are decoded, and errors replaced.",
+        old=", charset=request_defaults['charset'],\n"
+        "                      unicode_errors=request_defaults['errors'],\n"
+        "                      decode_param_names=request_defaults['decode_param_names']\n"
+        "        )",
+        new=", charset=request_defaults['charset'])\n\n\n",
+    ),
+    Correction(
+        "the languages that a browser accepts",
+        "pylons.controllers.util",
+        why="The parts of WebOb's header object that it used are gone.",
+        old="languages = property(languages)",
+        new="languages = property(_py3.languages)",
+    ),
+    Correction(
+        "the first type that a browser accepts",
+        "pylons.controllers.util",
+        why="WebOb's header object no longer has first_match.",
+        old="self.accept.first_match(mimetypes)",
+        new="_py3.first_match(self.accept, mimetypes)",
+    ),
+    Correction(
+        "the name of the cookies' dictionary",
+        "pylons.controllers.util",
+        why="WebOb's str_cookies is gone; cookies has text in both Pythons' sense.",
+        old="self.str_cookies",
+        new="self.cookies",
+    ),
+    Correction(
+        "the secret of a signed cookie",
+        "pylons.controllers.util",
+        why="A signature is made of bytes.",
+        old="hmac.new(secret, pickled, sha1)",
+        new="hmac.new(_py3.to_bytes(secret), pickled, sha1)",
+        times=2,
+    ),
+    Correction(
+        "the value of a signed cookie",
+        "pylons.controllers.util",
+        why="Base 64 is bytes, and a cookie is text.",
+        old="sig + base64.standard_b64encode(pickled)",
+        new="sig + base64.standard_b64encode(pickled).decode('ascii')",
+    ),
+    Correction(
+        "the address of a redirect",
+        "pylons.controllers.util",
+        why="A header is text of which each character stands for a byte (PEP 3333).",
+        old="location=url.encode('utf-8')",
+        new="location=url.encode('utf-8').decode('latin-1')",
+    ),
+    Correction(
+        "the pattern of an entity tag",
+        "pylons.controllers.util",
+        why="An unknown escape in a plain string is a SyntaxWarning.",
+        old="re.compile('(?:W/)",
+        new="re.compile(r'(?:W/)",
+    ),
+    Correction(
+        "the body of the page for tests",
+        "pylons.wsgiapp",
+        why="A WSGI body is bytes.",
+        old="return ['%s' % paste.registry.restorer.get_request_id(environ)]",
+        new="return [b'%d' % paste.registry.restorer.get_request_id(environ)]",
+    ),
+    Correction(
+        "a controller named by a dotted path",
+        "pylons.wsgiapp",
+        why="pkg_resources warns of load() with an argument.",
+        old=".load(False)",
+        new=".resolve()",
+    ),
+    Correction(
+        "an object named by a dotted path",
+        "pylons.util",
+        why="pkg_resources warns of load() with an argument.",
+        old=".load(False)",
+        new=".resolve()",
+    ),
+    # Calling an application inside another
+    Correction(
+        "an exception handed to start_response",
+        "pylons.util",
+        why="fissix takes it for a class that is to be called, and it is an instance.",
+        old="raise exc_info[0], exc_info[1], exc_info[2]",
+        new="raise exc_info[1].with_traceback(exc_info[2])",
+    ),
+    Correction(
+        "the body that an error document replaces",
+        "pylons.middleware",
+        why="Nobody closed it, and what it holds (a connection) stayed open.",
+        old="newstatus, headers, app_iter, exc_info = call_wsgi_application(\n"
+        "                    self.app, new_environ, catch_exc_info=True)",
+        new="newstatus, headers, app_iter, exc_info = _py3.replacing(app_iter, environ,\n"
+        "                    call_wsgi_application, self.app, new_environ)",
+    ),
+    # RPC
+    Correction(
+        "the body of a JSON-RPC request",
+        "pylons.controllers.jsonrpc",
+        why="It is bytes, and unquote_plus takes text.",
+        old="urllib.unquote_plus(raw_body)",
+        new="urllib.unquote_plus(raw_body.decode('utf-8'))",
+    ),
+    Correction(
+        "the body of a JSON-RPC error",
+        "pylons.controllers.jsonrpc",
+        why="JSON is text, and a body is bytes.",
+        old="return Response(body=json",
+        new="return Response(text=json",
+    ),
+    Correction(
+        "the body of an XML-RPC fault",
+        "pylons.controllers.xmlrpc",
+        why="The XML is text, and a body is bytes.",
+        old="return Response(body=xmlrpclib",
+        new="return Response(text=xmlrpclib",
+    ),
+    # Translations
+    Correction(
+        "gettext for unicode",
+        "pylons.i18n.translation",
+        why="gettext returns text on Python 3, and ugettext is gone.",
+        old="pylons.translator.ugettext(",
+        new="pylons.translator.gettext(",
+    ),
+    Correction(
+        "plural forms for unicode",
+        "pylons.i18n.translation",
+        why="ngettext returns text on Python 3, and ungettext is gone.",
+        old="pylons.translator.ungettext(",
+        new="pylons.translator.ngettext(",
+    ),
+    # Security
+    Correction(
+        "the warning of a forged request",
+        "pylons.decorators.secure",
+        why="logging's warn is deprecated.",
+        old="log.warn(",
+        new="log.warning(",
+    ),
+    Correction(
+        "the token of a secure form",
+        "webhelpers.pylonslib.secure_form",
+        why="It keeps forged requests out only if it cannot be guessed.",
+        old="random.getrandbits(",
+        new="random.SystemRandom().getrandbits(",
+    ),
+    # Commands
+    Correction(
+        "a missing lib.base",
+        "pylons.commands",
+        why="Python 3 says it in other words, and with a name.",
+        old="if 'No module named lib.base' in str(ie):",
+        new="if ie.name in (package + '.lib', package + '.lib.base'):",
+    ),
+    Correction(
+        "the text of make-config",
+        "pylons.util",
+        why="A template is text, and pkg_resources gives bytes.",
+        old="pkg_resources.resource_string(module, self.config_file),",
+        new="pkg_resources.resource_string(module, self.config_file).decode('utf-8'),",
+    ),
+    Correction(
+        "a message over two lines",
+        "pylons.util",
+        why="fissix would join the lines, and those that follow would move.",
+        old="print >> sys.stderr, \\\n"
+        "                'Try running python setup.py egg_info to regenerate that file'",
+        new="sys.stderr.write(\n"
+        "                'Try running python setup.py egg_info to regenerate that file\\n')",
+    ),
+    Correction(
+        "nose",
+        "pylons.test",
+        why="nose 1.3.7 cannot be imported on Python 3.10 and later; tests run with pytest.",
+        old="import nose.plugins\n",
+        new="nose = _py3.nose\n",
+    ),
+    Correction(
+        "templates in a package",
+        "paste.script.copydir",
+        why="pkg_resources gives bytes already.",
+        old="content = pkg_resources.resource_string(source[0], full)\n"
+        "            content = content.encode()",
+        new="content = pkg_resources.resource_string(source[0], full)\n",
+    ),
+    Correction(
+        "a template in a package",
+        "paste.script.filemaker",
+        why="A template is text, and pkg_resources gives bytes.",
+        old="self.source_dir[0], fullpath)",
+        new="self.source_dir[0], fullpath).decode('utf-8')",
+    ),
+    Correction(
+        "the file that makes a package",
+        "paste.script.filemaker",
+        why="Text was written to a file of bytes.",
+        old='f.write("#\\n")',
+        new='f.write(b"#\\n")',
+    ),
+    Correction(
+        "writing a file made from a template",
+        "paste.script.filemaker",
+        why="Text was written to a file of bytes.",
+        old="f = open(filename, 'wb')",
+        new="f = open(filename, 'w', encoding='utf-8', newline='')",
+        times=2,
+    ),
+    Correction(
+        "reading a file made from a template",
+        "paste.script.filemaker",
+        why="It is compared with text.",
+        old="f = open(filename, 'rb')",
+        new="f = open(filename, encoding='utf-8', newline='')",
+    ),
+]
+
+_CORRECTED = frozenset(correction.module for correction in CORRECTIONS)
+
+
+def replacement(name: str) -> str | None:
+    """Return the module that is imported in place of `name`, if there is one."""
+    for module, by, _ in REPLACEMENTS:
+        if name == module or name.startswith(module + "."):
+            return by + name[len(module) :]
+    return None
+
+
+def is_translated(name: str) -> bool:
+    """Say whether a module is Python 2 code."""
+    return name.partition(".")[0] in TRANSLATED
+
+
+def concerns(name: str) -> bool:
+    """Say whether a module is translated or corrected."""
+    return is_translated(name) or name in _CORRECTED
+
+
+def check_version(package: str, paths: list[str] | None) -> None:
+    """Refuse a package in another version than that of the corrections.
+
+    Args:
+        package: the name that is imported.
+        paths: where it is installed.
+
+    Raises:
+        ImportError: where the version is another one.
+    """
+    if package not in VERSIONS:
+        return
+    from importlib.metadata import distributions
+
+    name, version = VERSIONS[package]
+    for distribution in distributions(
+        name=name, path=[os.path.dirname(path) for path in paths or ()]
+    ):
+        if distribution.version != version:
+            raise ImportError(
+                f"{name} {distribution.version} cannot be imported: only {name} {version} is "
+                f'corrected for Python 3; install it with: pip install "{name}=={version}"',
+                name=package,
+            )
+
+
+def correct(source: str, module: str) -> str:
+    """Apply the corrections of a module to its installed text.
+
+    Raises:
+        ImportError: where an entry does not fit, because the text is not that of the release
+            that the entry was written for.
+    """
+    for entry in CORRECTIONS:
+        if entry.module == module:
+            if source.count(entry.old) != entry.times:
+                raise ImportError(
+                    f"{module} cannot be corrected for Python 3: the text of "
+                    f'"{entry.name}" is not in it as expected; install the release again.',
+                    name=module,
+                )
+            source = source.replace(entry.old, entry.new)
+    return source

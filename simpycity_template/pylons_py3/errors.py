@@ -1,0 +1,224 @@
+"""The interactive debugger and the error handler, in the place of WebError's.
+
+Both catch what the application raises, and answer in its place. Tracebacks, the debugger's
+pages and the mail are backlash's.
+"""
+
+import sys
+from collections.abc import Callable
+from html import escape
+from itertools import islice
+from typing import Any
+
+from backlash.tbtools import get_current_traceback
+from backlash.tracing.reporters.mail import EmailReporter
+from backlash.utils import RequestContext
+from backlash.wsgi import WsgiDebuggedApplication
+from paste.registry import restorer
+from paste.util.converters import asbool, aslist
+
+from simpycity_template.pylons_py3.runtime import close
+
+PAGE = """<!DOCTYPE html>
+<html><head><title>Server Error</title></head>
+<body><h1>Server Error</h1>{}</body></html>
+"""
+
+
+class Guard:
+    """Calls an application, and answers in its place when it raises.
+
+    What is expected further out (``paste.expected_exceptions``), or asked for by a test
+    (``paste.throw_errors``), is let through.
+    """
+
+    app: Callable[..., Any]
+
+    def guarded(self, environ, start_response):
+        """Call the application."""
+        if environ.get("paste.throw_errors"):
+            return self.app(environ, start_response)
+        body = None
+        try:
+            body = self.app(environ, start_response)
+            return body if isinstance(body, (list, tuple)) else GuardedBody(body, self, environ)
+        except Exception as error:
+            close(body)
+            if isinstance(error, tuple(environ.get("paste.expected_exceptions", ()))):
+                raise
+            page = self.page(self.report(environ))
+            headers = [("Content-Type", "text/html; charset=utf-8")]
+            start_response("500 Internal Server Error", headers, sys.exc_info())
+            return [page.encode("utf-8", "replace")]
+
+    def report(self, environ):
+        """Log the exception that is being handled, and return its traceback."""
+        raise NotImplementedError
+
+    def page(self, traceback):
+        """Return the HTML page that is the answer."""
+        raise NotImplementedError
+
+
+class GuardedBody:
+    """A body of which a failure is reported while it is read."""
+
+    def __init__(self, body, guard, environ):
+        self._body = body
+        self._pieces = iter(body)
+        self._guard = guard
+        self._environ = environ
+        # A failure before the first piece can still be answered with a page.
+        self._first = list(islice(self._pieces, 1))
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        if self._first:
+            return self._first.pop()
+        try:
+            return next(self._pieces)
+        except StopIteration:
+            raise
+        except Exception:
+            # What has been sent cannot be taken back: the server breaks off.
+            self._guard.report(self._environ)
+            raise
+
+    def close(self):
+        """Close the application's body."""
+        close(self._body)
+
+
+class EvalException(Guard, WsgiDebuggedApplication):
+    """The debugger: shows the traceback, and evaluates expressions in its frames.
+
+    Only for development: who can see the page can run any code.
+
+    Args:
+        application: what is watched.
+        global_conf: not used; Paste's factories pass it.
+        templating_formatters: functions that turn an exception of a template engine into HTML,
+            or return None for any other.
+        others: WebError's own, for its page.
+    """
+
+    def __init__(self, application, global_conf=None, templating_formatters=(), **others):
+        # No console that is not tied to an error: its address could be guessed.
+        super().__init__(application, console_path=None)
+        self.formatters = templating_formatters
+        self.requests = {}
+
+    def __call__(self, environ, start_response):
+        # Paste's registry keeps the globals of a failed request where it finds this.
+        environ["paste.evalexception"] = environ["weberror.evalexception"] = self
+        return super().__call__(environ, start_response)
+
+    def debug_application(self, environ, start_response):
+        """Call the application; requests to the debugger itself do not come here."""
+        return self.guarded(environ, start_response)
+
+    def report(self, environ):
+        traceback = self.save_traceback(RequestContext({"environ": dict(environ)}))
+        traceback.log(environ["wsgi.errors"])
+        restorer.save_registry_state(environ)
+        request = restorer.get_request_id(environ)
+        self.requests.update((frame.id, request) for frame in traceback.frames)
+        return traceback
+
+    def page(self, traceback):
+        page = traceback.render_full(evalex=self.evalex, secret=self.secret)
+        for formatter in self.formatters:
+            html = formatter(traceback.exc_value)
+            if html:
+                page = page.replace('<div class="plain">', f'{html}<div class="plain">', 1)
+        return page
+
+    def execute_command(self, command, frame):
+        """Evaluate in a frame, with the globals of its request (``request``, ``session``)."""
+        request = self.requests.get(frame.id)
+        if request in restorer.saved_registry_states:
+            restorer.restoration_begin(request)
+        try:
+            return super().execute_command(command, frame)
+        finally:
+            restorer.restoration_end()
+
+
+class ErrorMiddleware(Guard):
+    """Answers errors with a short page; the traceback goes to the log, and by mail.
+
+    Args:
+        application: what is watched.
+        global_conf: Paste's, where settings are looked up that are not passed.
+        debug: show the traceback on the page.
+        error_log: the file to which tracebacks are appended.
+        error_message: the text of the page, as HTML.
+        error_email: addresses that get the traceback by mail; without any, no mail is sent.
+        from_address, smtp_server, smtp_username, smtp_password, smtp_use_tls,
+            error_subject_prefix: how the mail is sent.
+        others: WebError's own, for its page.
+    """
+
+    def __init__(
+        self,
+        application,
+        global_conf=None,
+        debug=False,
+        error_log=None,
+        error_message=None,
+        error_email=None,
+        from_address=None,
+        smtp_server=None,
+        smtp_username=None,
+        smtp_password=None,
+        smtp_use_tls=False,
+        error_subject_prefix="",
+        **others,
+    ):
+        conf = global_conf or {}
+        self.app = application
+        self.debug = asbool(debug)
+        self.error_log = error_log
+        self.message = error_message or conf.get("error_message") or "An error occurred."
+        recipients = _addresses(error_email or conf.get("error_email"))
+        self.mail = recipients and EmailReporter(
+            smtp_server=smtp_server or conf.get("smtp_server") or "localhost",
+            from_address=from_address or conf.get("error_from_address") or recipients[0],
+            error_email=recipients,
+            smtp_username=smtp_username or conf.get("smtp_username"),
+            smtp_password=smtp_password or conf.get("smtp_password"),
+            smtp_use_tls=asbool(smtp_use_tls or conf.get("smtp_use_tls")),
+            error_subject_prefix=error_subject_prefix or "",
+        )
+
+    def __call__(self, environ, start_response):
+        return self.guarded(environ, start_response)
+
+    def report(self, environ):
+        traceback = get_current_traceback(
+            skip=1, context=RequestContext({"environ": dict(environ)})
+        )
+        errors = environ["wsgi.errors"]
+        traceback.log(errors)
+        try:
+            if self.error_log:
+                with open(self.error_log, "a", encoding="utf-8") as file:
+                    traceback.log(file)
+            if self.mail:
+                self.mail.report(traceback)
+        except (OSError, ValueError) as error:
+            # The visitor gets the answer all the same.
+            errors.write(f"The error above could not be reported: {error}\n")
+        return traceback
+
+    def page(self, traceback):
+        text = f"<p>{self.message}</p>"
+        return PAGE.format(f"<pre>{escape(traceback.plaintext)}</pre>" if self.debug else text)
+
+
+def _addresses(setting):
+    if isinstance(setting, str):
+        setting = setting.replace(",", " ")
+    return aslist(setting)

@@ -1,0 +1,128 @@
+"""What corrected lines call; they know it as ``_py3``."""
+
+from types import SimpleNamespace
+
+
+def to_bytes(value):
+    """Return text as UTF-8, and anything else as it is."""
+    return value.encode("utf-8") if isinstance(value, str) else value
+
+
+def owner(function):
+    """Return a stand-in for the class in which a function was defined, or None.
+
+    It has the two attributes that a cache's namespace is made of.
+    """
+    name = function.__qualname__.rpartition(".")[0]
+    if not name or name.endswith("<locals>"):
+        return None
+    return SimpleNamespace(__module__=function.__module__, __name__=name.rpartition(".")[2])
+
+
+def encoded(body, charset):
+    """Return a WSGI body with its pieces of text encoded.
+
+    Files, and wrappers that hand a file to the server, stay as they are.
+    """
+    if hasattr(body, "read") or hasattr(body, "file"):
+        return body
+    if isinstance(body, (list, tuple)):
+        return [_encode(piece, charset) for piece in body]
+    return Encoded(body, charset)
+
+
+class Encoded:
+    """A body whose pieces of text are encoded as they are asked for."""
+
+    def __init__(self, body, charset):
+        self._body = body
+        self._pieces = iter(body)
+        self._charset = charset
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return _encode(next(self._pieces), self._charset)
+
+    def close(self):
+        """Close the body."""
+        close(self._body)
+
+
+def _encode(piece, charset):
+    return piece.encode(charset or "utf-8") if isinstance(piece, str) else piece
+
+
+def close(body):
+    """Close a WSGI body that can be closed."""
+    if hasattr(body, "close"):
+        body.close()
+
+
+def replacing(first, environ, call, application, new_environ):
+    """Call an application for the body that replaces another one.
+
+    The first body can be read by the application (as ``pylons.original_response``), up to the
+    end of the second, and is closed with it.
+
+    Returns:
+        status, headers, body and exc_info, as `call` returns them.
+    """
+    try:
+        status, headers, body, exc_info = call(application, new_environ, catch_exc_info=True)
+    except BaseException:
+        close(environ["pylons.original_response"].app_iter)
+        raise
+    return status, headers, Following(body, environ["pylons.original_response"]), exc_info
+
+
+class Following:
+    """A body that closes the response before it with itself."""
+
+    def __init__(self, body, response):
+        self._body = body
+        self._response = response
+
+    def __iter__(self):
+        return iter(self._body)
+
+    def close(self):
+        """Close both bodies."""
+        try:
+            close(self._body)
+        finally:
+            # Its iterator is not `first` any longer where the application has read it.
+            close(self._response.app_iter)
+
+
+def languages(request):
+    """Return what a browser accepts, best first, up to the application's own language."""
+    found = []
+    for item, _ in sorted(request.accept_language.parsed or (), key=lambda pair: -pair[1]):
+        if _same_language(item, request.language):
+            break
+        found.append(item)
+    return [*found, request.language]
+
+
+def _same_language(accepted, offered):
+    accepted, offered = accepted.lower(), offered.replace("_", "-").lower()
+    return accepted in ("*", offered, offered.partition("-")[0]) or (
+        accepted.partition("-")[0] == offered
+    )
+
+
+def first_match(accept, offers):
+    """Return the first offer that is accepted, the last if it is None, else the first."""
+    for offer in offers:
+        if offer is None or accept.acceptable_offers([offer]):
+            return offer
+    return offers[0] if offers else None
+
+
+class _Plugin:
+    """In place of nose's, so that `pylons.test` can be imported."""
+
+
+nose = SimpleNamespace(plugins=SimpleNamespace(Plugin=_Plugin))
