@@ -326,6 +326,22 @@ CORRECTIONS = [
         new="self.source_dir[0], fullpath).decode('utf-8')",
     ),
     Correction(
+        "writing a file for make-config",
+        "paste.script.command",
+        why="Text was written to a file of bytes.",
+        old="f = open(filename, 'wb')",
+        new="f = open(filename, 'w', encoding='utf-8', newline='')",
+        times=3,
+    ),
+    Correction(
+        "reading a file for make-config",
+        "paste.script.command",
+        why="It is compared with text.",
+        old="f = open(filename, 'rb')",
+        new="f = open(filename, encoding='utf-8', newline='')",
+        times=2,
+    ),
+    Correction(
         "the file that makes a package",
         "paste.script.filemaker",
         why="Text was written to a file of bytes.",
@@ -346,6 +362,39 @@ CORRECTIONS = [
         why="It is compared with text.",
         old="f = open(filename, 'rb')",
         new="f = open(filename, encoding='utf-8', newline='')",
+    ),
+]
+
+# The files that `paster create -t pylons` writes; they are named by their path in the package.
+CORRECTIONS += [
+    Correction(
+        "how Pylons' templates are filled in",
+        "pylons.util",
+        why="Their text is Python 2 code, too; the entries below correct it.",
+        old="staticmethod(paste_script_template_renderer)",
+        new="staticmethod(_py3.render_template)",
+    ),
+    Correction(
+        "where escape is",
+        "templates/default_project/+package+/controllers/error.py_tmpl",
+        why="cgi.escape was removed in Python 3.8, and cgi itself in 3.13.",
+        old="import cgi",
+        new="from html import escape",
+    ),
+    Correction(
+        "escaping what an error document shows",
+        "templates/default_project/+package+/controllers/error.py_tmpl",
+        why="cgi.escape was removed in Python 3.8.",
+        old="cgi.escape(",
+        new="escape(",
+        times=2,
+    ),
+    Correction(
+        "the page that an error document shows",
+        "templates/default_project/+package+/controllers/error.py_tmpl",
+        why="A body is bytes, and the page is text.",
+        old="literal(resp.body)",
+        new="literal(resp.text)",
     ),
 ]
 

@@ -2,6 +2,10 @@
 
 from types import SimpleNamespace
 
+from tempita import paste_script_template_renderer
+
+from simpycity_template.pylons_py3.corrections import correct
+
 
 def to_bytes(value):
     """Return text as UTF-8, and anything else as it is."""
@@ -119,6 +123,11 @@ def first_match(accept, offers):
         if offer is None or accept.acceptable_offers([offer]):
             return offer
     return offers[0] if offers else None
+
+
+def render_template(content, vars, filename=None):
+    """Correct one of Pylons' own templates, and fill it in, as Tempita's renderer does."""
+    return paste_script_template_renderer(correct(content, filename), vars, filename)
 
 
 class _Plugin:
