@@ -1,0 +1,214 @@
+"""The ``simpycity.*`` settings of an INI file, checked.
+
+A wrong setting is a ``ValueError`` while the application starts, not a puzzle at
+three in the morning. A password is never part of a message.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from math import isfinite
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+
+ISOLATION_LEVELS = {
+    "autocommit": extensions.ISOLATION_LEVEL_AUTOCOMMIT,
+    "read uncommitted": extensions.ISOLATION_LEVEL_READ_UNCOMMITTED,
+    "read committed": extensions.ISOLATION_LEVEL_READ_COMMITTED,
+    "repeatable read": extensions.ISOLATION_LEVEL_REPEATABLE_READ,
+    "serializable": extensions.ISOLATION_LEVEL_SERIALIZABLE,
+}
+
+EMBEDDED = "embedded:"
+
+NEVER = -1
+"""As ``pool_recycle``: a connection is kept however old it is."""
+
+# Simpycity's own names for the parts of a DSN, and libpq's.
+_PARTS = {
+    "host": "host",
+    "port": "port",
+    "database": "dbname",
+    "user": "user",
+    "password": "password",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a manager was told in the INI file.
+
+    Arguments:
+        dsn: a libpq DSN or URI, or ``embedded:DIRECTORY``.
+        database: with ``embedded:``, the database's name; by default the manager's.
+        pool_size: idle connections kept; 0 closes each at the end of its scope.
+        max_overflow: how many more than ``pool_size`` may be open at once.
+        pool_timeout: seconds to wait for a free connection.
+        pool_recycle: age in seconds at which a connection is replaced when it comes
+            back; -1 for never.
+        pool_reset: ``rollback``, or ``discard`` for ``DISCARD ALL`` as well.
+        isolation_level: one of psycopg2's ``ISOLATION_LEVEL_*``; None is the server's own.
+        hold_warning: seconds after which a held connection is logged; 0 is never.
+    """
+
+    dsn: str = field(repr=False)
+    database: str | None = None
+    pool_size: int = 5
+    max_overflow: int = 10
+    pool_timeout: float = 30.0
+    pool_recycle: float = 3600.0
+    pool_reset: str = "rollback"
+    isolation_level: int | None = None
+    hold_warning: float = 0.0
+
+    @property
+    def max_size(self) -> int:
+        """The number of connections that may be open at once."""
+        return self.pool_size + self.max_overflow
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any], prefix: str = "simpycity.") -> "Settings":
+        """Read and check the keys of ``config`` that begin with ``prefix``.
+
+        Arguments:
+            config: an INI section, or any mapping; values may be text or Python values.
+            prefix: what the keys begin with, ``"simpycity."`` for example.
+
+        Raises:
+            ValueError: a key is unknown, or its value is wrong or missing; the message
+                names the key and the value, and for a misspelt key the one that was meant.
+        """
+        given = {
+            key.removeprefix(prefix): value
+            for key, value in config.items()
+            if isinstance(key, str) and key.startswith(prefix)
+        }
+        known = ["dsn", *_PARTS, *_PARSERS]
+        for key in given:
+            if key not in known:
+                raise ValueError(f"{prefix}{key} is not a setting{_meant(key, known, prefix)}")
+        values: dict[str, Any] = _address(given, prefix)
+        values |= {
+            key: parse(f"{prefix}{key}", given[key])
+            for key, parse in _PARSERS.items()
+            if key in given
+        }
+        settings = cls(**values)
+        if settings.max_size < 1:
+            raise ValueError(
+                f"{prefix}pool_size and {prefix}max_overflow are both 0, "
+                "so no connection could ever be opened: one of them must be 1 or more"
+            )
+        return settings
+
+
+def redact(dsn: str) -> str:
+    """``dsn`` with ``***`` in place of any password, also where libpq cannot parse it."""
+    hidden = re.sub(r"(://[^:@/]*:).*@", r"\1***@", dsn)
+    return re.sub(r"(?is)(password\s*=\s*).*?(?=\s+\w+\s*=|&|$)", r"\1***", hidden)
+
+
+def _meant(key: str, known: list[str], prefix: str) -> str:
+    close = get_close_matches(key, known, n=1)
+    if close:
+        return f": did you mean {prefix}{close[0]}?"
+    return f"; the settings are {', '.join(prefix + name for name in known)}"
+
+
+def _address(given: Mapping[str, Any], prefix: str) -> dict[str, str]:
+    """The ``dsn`` (and the ``database`` of an embedded server) out of what was given."""
+    parts = {key: str(given[key]).strip() for key in _PARTS if given.get(key) not in (None, "")}
+    dsn = str(given.get("dsn") or "").strip()
+    if not dsn and not parts:
+        raise ValueError(
+            f"{prefix}dsn is not set: give a libpq DSN such as "
+            f"'host=localhost dbname=mine', or '{EMBEDDED}DIRECTORY'"
+        )
+    if not dsn:
+        return {"dsn": _checked(extensions.make_dsn(**_libpq(parts)), f"{prefix}host")}
+    if dsn.startswith(EMBEDDED):
+        if not dsn.removeprefix(EMBEDDED).strip():
+            raise ValueError(f"{prefix}dsn is '{dsn}': name the directory, '{EMBEDDED}DIRECTORY'")
+        if set(parts) <= {"database"}:
+            return {"dsn": dsn, **parts}
+    if parts:
+        raise ValueError(
+            f"{prefix}dsn and {prefix}{next(iter(parts))} are both set, "
+            "and both say where the database is: keep one"
+        )
+    return {"dsn": _checked(dsn, f"{prefix}dsn")}
+
+
+def _libpq(parts: Mapping[str, str]) -> dict[str, str]:
+    return {_PARTS[key]: value for key, value in parts.items()}
+
+
+def _checked(dsn: str, key: str) -> str:
+    try:
+        extensions.parse_dsn(dsn)
+    except psycopg2.Error as error:
+        # libpq quotes what it stumbled over, and that can be a piece of the password.
+        secret = "password" in dsn.lower() or "://" in dsn
+        reason = "" if secret else f" ({str(error).strip().removeprefix('invalid dsn: ')})"
+        raise ValueError(
+            f"{key} is '{redact(dsn)}', which libpq cannot parse{reason}: "
+            "write 'host=... dbname=...' or 'postgresql://user@host/database'"
+        ) from None
+    return dsn
+
+
+def _number(
+    kind: type, unit: str, least: float, also: tuple[float, ...] = ()
+) -> Callable[[str, Any], Any]:
+    def parse(key: str, value: Any) -> Any:
+        try:
+            if isinstance(value, bool):
+                raise ValueError
+            number = kind(value.strip() if isinstance(value, str) else value)
+            if number != float(value) or not isfinite(number):
+                raise ValueError
+        except (TypeError, ValueError, OverflowError):
+            number = None
+        if number is None or (number < least and number not in also):
+            extra = "".join(f", or {other}" for other in also)
+            raise ValueError(f"{key} is {value!r}: it must be {unit}, {least} or more{extra}")
+        return number
+
+    return parse
+
+
+def _one_of(names: Mapping[str, Any]) -> Callable[[str, Any], Any]:
+    def parse(key: str, value: Any) -> Any:
+        name = " ".join(str(value).lower().replace("_", " ").split())
+        if name not in names:
+            raise ValueError(f"{key} is {value!r}: it must be one of {', '.join(names)}")
+        return names[name]
+
+    return parse
+
+
+def isolation_level(key: str, value: Any) -> int | None:
+    """One of psycopg2's ``ISOLATION_LEVEL_*``, from its number or its name; None is the server's.
+
+    Raises:
+        ValueError: there is no such level; the message names ``key``.
+    """
+    if value is None or value == "":
+        return None
+    if value in ISOLATION_LEVELS.values() and not isinstance(value, bool):
+        return int(value)
+    return int(_one_of(ISOLATION_LEVELS)(key, value))
+
+
+_PARSERS: dict[str, Callable[[str, Any], Any]] = {
+    "pool_size": _number(int, "a whole number of connections", 0),
+    "max_overflow": _number(int, "a whole number of connections", 0),
+    "pool_timeout": _number(float, "a number of seconds", 0),
+    "pool_recycle": _number(float, "a number of seconds", 0, also=(NEVER,)),
+    "pool_reset": _one_of({"rollback": "rollback", "discard": "discard"}),
+    "isolation_level": isolation_level,
+    "hold_warning": _number(float, "a number of seconds", 0),
+}
