@@ -1,0 +1,94 @@
+"""Who has a connection now.
+
+A holder is a plain record. It knows its thread by name and its scope by label, and
+refers to neither: whoever lists the holders must not keep a dead thread's scope alive.
+"""
+
+import contextlib
+import os
+import sys
+import threading
+from dataclasses import dataclass
+from time import monotonic
+
+import simpycity
+from psycopg2 import extensions
+
+_TRANSACTION = {
+    extensions.TRANSACTION_STATUS_IDLE: "idle",
+    extensions.TRANSACTION_STATUS_ACTIVE: "active",
+    extensions.TRANSACTION_STATUS_INTRANS: "in transaction",
+    extensions.TRANSACTION_STATUS_INERROR: "in failed transaction",
+}
+
+# Frames of these are on the way from the application to the pool, never its own code.
+_OURS = (contextlib.__file__,) + tuple(
+    os.path.dirname(os.path.abspath(module)) + os.sep for module in (__file__, simpycity.__file__)
+)
+
+
+class Holder:
+    """What is remembered of one connection in use.
+
+    Attributes:
+        label: the scope's, ``"GET /notes/7"`` for example.
+        thread: the name of the thread.
+        place: the application's code line that asked for the connection.
+        since: when, in seconds of the monotonic clock.
+        last_sql: the last statement, without its parameters.
+        warned: whether ``hold_warning`` was already logged for it.
+    """
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.thread = threading.current_thread().name
+        self.place = application_line()
+        self.since = monotonic()
+        self.last_sql: str | None = None
+        self.warned = False
+
+
+@dataclass(frozen=True)
+class Status:
+    """One open connection, as ``manager.status()`` lists it.
+
+    Arguments:
+        backend_pid: the process of the server, as in ``pg_stat_activity.pid``.
+        state: ``"in use"`` or ``"idle"``.
+        transaction: ``"idle"``, ``"active"``, ``"in transaction"``,
+            ``"in failed transaction"`` or ``"lost"``.
+        age: seconds for which it has been in this state.
+        thread, label, place, last_sql: the holder's; None while idle.
+    """
+
+    backend_pid: int
+    state: str
+    transaction: str
+    age: float
+    thread: str | None = None
+    label: str | None = None
+    place: str | None = None
+    last_sql: str | None = None
+
+    def __str__(self) -> str:
+        if self.state == "idle":
+            return f"session {self.backend_pid}: idle for {self.age:.1f} s"
+        return (
+            f"session {self.backend_pid}: thread {self.thread!r}, scope {self.label!r}, "
+            f"taken {self.age:.1f} s ago at {self.place}, {self.transaction}, "
+            f"last statement: {self.last_sql or 'none'}"
+        )
+
+
+def transaction_state(status: int) -> str:
+    """The word for one of psycopg2's ``TRANSACTION_STATUS_*``."""
+    return _TRANSACTION.get(status, "lost")
+
+
+def application_line() -> str:
+    """The innermost line on the stack that is not Simpycity's or this package's."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+        frame = frame.f_back
+    code = frame.f_code
+    return f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"

@@ -1,0 +1,65 @@
+"""Logs a connection that is held longer than ``hold_warning``, once, while it is still held."""
+
+import logging
+import threading
+from collections.abc import Callable
+from time import monotonic
+
+from simpycity_template.holder import Holder
+
+log = logging.getLogger("simpycity_template")
+
+
+class HoldWatch:
+    """One daemon thread, which sleeps until the next hold can be overdue."""
+
+    def __init__(self, holders: Callable[[], list[Holder]], seconds: float) -> None:
+        """
+        Arguments:
+            holders: returns who has a connection now.
+            seconds: the age at which a hold is logged; 0 is never, and needs no thread.
+        """
+        self._holders = holders
+        self._seconds = seconds
+        self.forked()
+
+    def start(self) -> None:
+        """Begin to watch, if there is anything to watch for."""
+        if self._seconds and self._once.acquire(blocking=False):
+            threading.Thread(target=self._run, name="simpycity hold_warning", daemon=True).start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopped.set()
+
+    def forked(self) -> None:
+        """A child process has no watching thread yet."""
+        self._once = threading.Lock()
+        self._stopped = threading.Event()
+
+    def _run(self) -> None:
+        pause = self._seconds
+        while not self._stopped.wait(pause):
+            pause = self._look()
+
+    def _look(self) -> float:
+        """Log what is overdue; returns the seconds until anything else can be."""
+        pause = self._seconds
+        for holder in self._holders():
+            age = monotonic() - holder.since
+            if holder.warned:
+                continue
+            if age < self._seconds:
+                pause = min(pause, self._seconds - age)
+                continue
+            holder.warned = True
+            log.warning(
+                "a connection is held for %.1f s: thread %r, scope %r, taken at %s, "
+                "last statement: %s",
+                age,
+                holder.thread,
+                holder.label,
+                holder.place,
+                holder.last_sql or "none",
+            )
+        return pause
