@@ -1,14 +1,15 @@
 """A real PostgreSQL for the tests: one server a run, a fresh database for whoever asks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
 import psycopg2
 import pytest
+import simpycity.config
 from psycopg2.extensions import connection, make_dsn
 
-from simpycity_template import embedded
+from simpycity_template import Manager, embedded, get_manager
 
 
 class Server:
@@ -48,3 +49,36 @@ def witness(server: Server) -> Iterator[connection]:
     link = server.connect()
     yield link
     link.close()
+
+
+_manager_numbers = count(1)
+
+
+@pytest.fixture
+def make_manager(dsn: str) -> Iterator[Callable[..., Manager]]:
+    """Makes managers of the fresh database; settings are given without their prefix.
+
+    The manager made last is Simpycity's handle factory until the test ends.
+    """
+    made = []
+    factory = simpycity.config.handle_factory
+
+    def make(default: bool = True, **settings: object) -> Manager:
+        manager = get_manager(f"test {next(_manager_numbers)}")
+        given = {"dsn": dsn, "pool_timeout": 5, **settings}
+        config = {f"simpycity.{key}": value for key, value in given.items()}
+        manager.configure(config, default=default)
+        made.append(manager)
+        return manager
+
+    yield make
+    simpycity.config.handle_factory = factory
+    for manager in made:
+        manager.cleanup()
+        manager.dispose()
+
+
+@pytest.fixture
+def manager(make_manager: Callable[..., Manager]) -> Manager:
+    """A manager of the fresh database, as Simpycity's handle factory."""
+    return make_manager()

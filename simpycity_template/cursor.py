@@ -1,0 +1,99 @@
+"""Corrects Simpycity's cursors: iteration on Python 3.7 and later, and life beyond the scope.
+
+A cursor that outlives its scope must not speak: by then its connection serves another scope.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+from psycopg2.extras import DictCursor
+from simpycity.handle import Cursor, TypedCursor
+
+from simpycity_template.corrections import corrects
+
+_stock = dict(vars(Cursor))
+
+
+def _check_scope(cursor: Any) -> None:
+    if getattr(cursor.connection, "holder", None) is not cursor.holder:
+        raise psycopg2.InterfaceError(
+            "the scope of this cursor has ended, and it has no connection any more: "
+            "call the query again for a new one"
+        )
+
+
+def _in_scope(name: str, server_side_only: bool = False) -> Any:
+    """The method ``name`` as it is, for as long as the cursor's scope lasts.
+
+    What a client-side cursor fetched is its own, and can be read at any time.
+    """
+    own = getattr(Cursor, name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.name or not server_side_only:
+            _check_scope(self)
+        return own(self, *args, **kwargs)
+
+    method.__name__, method.__doc__ = name, own.__doc__
+    return method
+
+
+@corrects(Cursor)
+class ScopedCursor:
+    """The methods of a cursor that belongs to a scope."""
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        """Remember on whose behalf the cursor is opened."""
+        _stock["__init__"](self, *args, **kwargs)
+        self.holder = getattr(self.connection, "holder", None)
+
+    def execute(self: Any, query: Any, vars: Any = None) -> Any:
+        """Execute, and note the statement for whoever asks what the holder is doing."""
+        _check_scope(self)
+        connection = self.connection
+        if self.holder:
+            self.holder.last_sql = query if isinstance(query, str) else repr(query)
+        if (
+            connection.status == extensions.STATUS_BEGIN
+            and connection.get_transaction_status() == extensions.TRANSACTION_STATUS_IDLE
+        ):
+            # A COMMIT or ROLLBACK was written as SQL. psycopg2 believes its transaction goes on
+            # and would send this statement without BEGIN: the server would commit it by itself.
+            connection.rollback()
+        return DictCursor.execute(self, query, vars)
+
+    callproc = _in_scope("callproc")
+    copy_expert = _in_scope("copy_expert")
+    copy_from = _in_scope("copy_from")
+    copy_to = _in_scope("copy_to")
+    executemany = _in_scope("executemany")
+
+    fetchone = _in_scope("fetchone", server_side_only=True)
+    fetchmany = _in_scope("fetchmany", server_side_only=True)
+    fetchall = _in_scope("fetchall", server_side_only=True)
+    scroll = _in_scope("scroll", server_side_only=True)
+
+    def close(self: Any) -> None:
+        """Close; the ROLLBACK at the end of its scope has closed a server-side one already."""
+        if self.name and self.holder is not getattr(self.connection, "holder", None):
+            return
+        DictCursor.close(self)
+
+    def __iter__(self: Any) -> Iterator[Any]:
+        """Iterate; Simpycity's raises RuntimeError after the last row on Python 3.7 and later."""
+        if self.name:
+            _check_scope(self)
+        for row in DictCursor.__iter__(self):
+            yield self.callback(row) if self.callback else row
+
+
+@corrects(TypedCursor)
+class ScopedTypedCursor:
+    """The methods of a cursor whose rows are single values."""
+
+    def __iter__(self: Any) -> Iterator[Any]:
+        """Iterate; Simpycity's raises RuntimeError after the last row on Python 3.7 and later."""
+        for row in Cursor.__iter__(self):
+            yield row[0] if row else row

@@ -1,0 +1,136 @@
+"""Corrects Simpycity's ``Handle``: a name for "my connection in this scope", not a connection.
+
+Simpycity's own handle is one connection for ever. Cached in a module-level ``Function`` it is
+shared by all threads, and nobody frees it. A manager's handle has one connection in each scope
+that uses it, taken at the first use and freed with the scope, so it can be kept anywhere and
+used from any thread. A handle that no manager stands behind is left as Simpycity wrote it.
+"""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import wraps
+from typing import TYPE_CHECKING, Any
+
+from simpycity import config as simpycity_config
+from simpycity.handle import Handle
+
+from simpycity_template.corrections import corrects
+from simpycity_template.settings import isolation_level as parse_isolation_level
+
+if TYPE_CHECKING:
+    from simpycity_template.manager import Manager
+    from simpycity_template.pool import Connection
+
+_stock = dict(vars(Handle))
+
+
+def manager_of(config: Any) -> "Manager | None":
+    """The manager whose ``config`` this is, or else the one that is Simpycity's handle factory."""
+    own = getattr(config, "manager", None)
+    factory = simpycity_config.handle_factory
+    return own or getattr(getattr(factory, "__self__", None), "manager", None)
+
+
+def _unless_stock(managed: Callable[..., Any]) -> Callable[..., Any]:
+    """Simpycity's own method for a handle without a manager, ``managed`` for the others."""
+    own: Any = _stock[managed.__name__]
+    if isinstance(own, property):
+        own = own.fget
+
+    @wraps(managed)
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return (own if self.manager is None else managed)(self, *args, **kwargs)
+
+    return method
+
+
+@corrects(Handle)
+class ManagedHandle:
+    """The methods of a handle that a manager stands behind."""
+
+    manager = None
+
+    def __init__(
+        self: Any, dsn: str | None = None, config: Any = None, isolation_level: Any = None
+    ) -> None:
+        """Connect at the first use, where Simpycity connects at once.
+
+        Arguments:
+            dsn: of another database than the manager's.
+            config: ``manager.config``; by default that of Simpycity's handle factory.
+            isolation_level: as psycopg2 numbers or names them; 0 is autocommit.
+        """
+        self.manager = manager_of(config)
+        if self.manager is None:
+            _stock["__init__"](self, dsn, config, isolation_level)
+            return
+        elsewhere = config not in (None, simpycity_config, self.manager.config)
+        self.config = config or self.manager.config
+        self.dsn = dsn or (config.dsn() if elsewhere else None)
+        self.isolation_level = parse_isolation_level("isolation_level", isolation_level)
+        # Scopes know the handle by this: ids are used again, and keeping the handle itself
+        # would keep its connection from being freed with it.
+        self.key = object()
+
+    @property
+    def conn(self: Any) -> "Connection":
+        """The psycopg2 connection of this handle in the current scope."""
+        if self.manager is None:
+            return self.__dict__.get("conn")
+        return self.manager.hold(self).connection
+
+    @conn.setter
+    def conn(self: Any, connection: Any) -> None:
+        self.__dict__["conn"] = connection
+
+    @property
+    @_unless_stock
+    def open(self: Any) -> bool:
+        """True: where it was closed it is opened again, but never inside a transaction."""
+        return not self.manager.hold(self).connection.closed
+
+    @_unless_stock
+    def begin(self: Any) -> None:
+        """Begin a transaction, where psycopg2 does not do it by itself."""
+        self.manager.hold(self).begin()
+
+    @_unless_stock
+    def commit(self: Any) -> None:
+        """Commit, where anything was begun; a transaction that had failed is an error."""
+        hold = self.manager.held(self)
+        if hold:
+            hold.commit()
+
+    @_unless_stock
+    def rollback(self: Any) -> None:
+        """Roll back, also where the connection is gone."""
+        hold = self.manager.held(self)
+        if hold:
+            hold.rollback()
+
+    @_unless_stock
+    def transaction(self: Any) -> AbstractContextManager[None]:
+        """Commit at the end, ROLLBACK on an exception; nested ones are savepoints."""
+        return self.manager.hold(self).transaction()
+
+    @_unless_stock
+    def close(self: Any, *args: Any, **kwargs: Any) -> None:
+        """ROLLBACK, and give the connection of this handle in the current scope back."""
+        self.manager.release(self)
+
+    @_unless_stock
+    def __reconnect__(self: Any) -> None:
+        """Let go of the connection; the next use takes another."""
+        self.manager.release(self)
+
+    @_unless_stock
+    def __del__(self: Any) -> None:
+        """Nobody can use it any more, so its connection need not wait for the scope's end."""
+        self.manager.release(self)
+
+    @_unless_stock
+    def __repr__(self: Any) -> str:
+        """Say what there is, without taking a connection for it."""
+        hold = self.manager.held(self)
+        state = f"session {hold.connection.backend_pid}" if hold else "no connection now"
+        return f"<Handle of {self.manager.name!r}: {state}>"

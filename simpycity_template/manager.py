@@ -1,0 +1,302 @@
+"""The manager: knows every open handle of the process, by scope, and frees them."""
+
+import atexit
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, _GeneratorContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import simpycity.config
+from simpycity.handle import Handle
+
+# Imported for what they correct in Simpycity.
+from simpycity_template import cursor as _cursor  # noqa: F401
+from simpycity_template import handle as _handle  # noqa: F401
+from simpycity_template import query as _query  # noqa: F401
+from simpycity_template.holder import Status
+from simpycity_template.pool import Pool
+from simpycity_template.scope import Hold, Scope
+from simpycity_template.settings import EMBEDDED, Settings
+
+log = logging.getLogger("simpycity_template")
+
+
+class Config:
+    """What Simpycity takes as ``config=``: whose connections a model or a handle uses."""
+
+    def __init__(self, manager: "Manager") -> None:
+        self.manager = manager
+
+    def handle_factory(
+        self, dsn: str | None = None, config: Any = None, isolation_level: int | None = None
+    ) -> Handle:
+        """Simpycity calls this where it needs a handle; the arguments are ``Handle``'s."""
+        if dsn is None and isolation_level is None:
+            return self.manager.handle()
+        return Handle(dsn, self, isolation_level)
+
+    def dsn(self) -> str:
+        """The libpq DSN of the manager's database, password included."""
+        return self.manager.dsn()
+
+    def __repr__(self) -> str:
+        return f"<Config of {self.manager!r}>"
+
+
+class Manager:
+    """Every open connection to one database, by the scope that uses it.
+
+    A scope is a thread's unit of work. Where none was begun with ``scope()``, the first use of a
+    connection begins one, and ``cleanup()`` ends it. Use ``get_manager()`` to make one.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.config = Config(self)
+        self._settings: Settings | None = None
+        self._pools: dict[str | None, Pool] = {}
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._handle: Handle | None = None
+
+    def configure(
+        self, config: Mapping[str, Any], prefix: str = "simpycity.", default: bool = True
+    ) -> None:
+        """Take the settings out of an INI mapping. Connects to nothing yet.
+
+        Arguments:
+            config: an INI section, ``pylons.config``, or any mapping.
+            prefix: what the keys begin with.
+            default: become Simpycity's handle factory, so that every ``Function``, ``SimpleModel``
+                and ``Handle`` that names no other manager uses this one.
+
+        Raises:
+            ValueError: a setting is wrong; the message names it.
+        """
+        settings = Settings.from_config(config, prefix)
+        if settings != self._settings:
+            self.dispose()
+            self._settings = settings
+        if default:
+            simpycity.config.handle_factory = self.config.handle_factory
+
+    def handle(self) -> Handle:
+        """The current scope's handle: one connection, one transaction.
+
+        It can be kept, at module level too: it stands for the connection of the scope that uses
+        it, whichever that is.
+        """
+        if self._handle is None:
+            self._handle = Handle(config=self.config)
+        return self._handle
+
+    def open(self, isolation_level: int | str | None = None) -> Handle:
+        """Return one more handle, with a connection and a transaction of its own.
+
+        It is freed with the scope, or before that with its ``close()``.
+
+        Arguments:
+            isolation_level: as psycopg2 numbers or names them; 0 is autocommit.
+
+        Raises:
+            PoolTimeout: no connection became free within ``pool_timeout`` seconds.
+            psycopg2.OperationalError: the server cannot be reached.
+        """
+        handle = Handle(config=self.config, isolation_level=isolation_level)
+        self.hold(handle)
+        return handle
+
+    def commit(self) -> None:
+        """Commit the current scope's transaction, if there is one.
+
+        Raises:
+            TransactionLost: the connection broke inside it; nothing was committed.
+            psycopg2.errors.TransactionResolutionUnknown: it broke during the COMMIT.
+            psycopg2.errors.InFailedSqlTransaction: a statement had failed; nothing was committed.
+        """
+        self.handle().commit()
+
+    def rollback(self) -> None:
+        """Roll the current scope's transaction back, if there is one."""
+        self.handle().rollback()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """A block that commits at its end and rolls back on an exception.
+
+        Inside another one it is a savepoint. ``commit()`` and ``rollback()`` are refused in it.
+        """
+        return self.handle().transaction()
+
+    def scope(self, label: str) -> _GeneratorContextManager[None]:
+        """A unit of work outside a request; also as a decorator.
+
+        It has connections of its own, and frees them at its end. The scope around it, if any,
+        waits meanwhile.
+
+        Arguments:
+            label: what it is called in ``status()``, in errors and in the log.
+
+        Raises:
+            TypeError: the label is not a text.
+        """
+        if not isinstance(label, str):
+            raise TypeError(
+                f"the label of a scope is {label!r}: it must be a text, "
+                'as in manager.scope("nightly backup")'
+            )
+        return self._in_scope(label)
+
+    def cleanup(self) -> None:
+        """End the unit of work: ROLLBACK, and release what the current scope has. Never raises."""
+        scope = getattr(self._local, "scope", None)
+        if scope is not None:
+            scope.close()
+
+    def status(self) -> list[Status]:
+        """One entry for each open connection of this process, those in use first."""
+        return [entry for pool in list(self._pools.values()) for entry in pool.status()]
+
+    def dispose(self) -> None:
+        """Close every connection, in use or not. At exit this happens by itself."""
+        with self._lock:
+            pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.close()
+
+    def dsn(self) -> str:
+        """The libpq DSN that connections are opened with; starts an embedded server.
+
+        Raises:
+            RuntimeError: the manager has no settings yet.
+        """
+        settings = self._configured()
+        if not settings.dsn.startswith(EMBEDDED):
+            return settings.dsn
+        from simpycity_template import embedded
+
+        directory = settings.dsn.removeprefix(EMBEDDED).strip()
+        return embedded.dsn(directory, settings.database or self.name)
+
+    # --- for handles and for those who begin and end scopes ---
+
+    def hold(self, handle: Handle) -> Hold:
+        """What ``handle`` has in the current scope; takes a connection where it has none."""
+        scope = self._scope()
+        hold = scope.holds.get(handle.key)
+        if hold is None:
+            hold = Hold(self._pool(handle.dsn), scope.label, handle.isolation_level)
+            scope.holds[handle.key] = hold
+        elif hold.connection.closed:
+            hold.renew(self._pool(handle.dsn))
+        return hold
+
+    def held(self, handle: Handle) -> Hold | None:
+        """What ``handle`` has in the current scope, if anything."""
+        scope = getattr(self._local, "scope", None)
+        return scope.holds.get(handle.key) if scope is not None else None
+
+    def release(self, handle: Handle) -> None:
+        """ROLLBACK and give back what ``handle`` has in the current scope, if anything."""
+        scope = getattr(self._local, "scope", None)
+        hold = scope.holds.pop(handle.key, None) if scope is not None else None
+        if hold is not None:
+            hold.release()
+
+    def enter(self, scope: Scope) -> None:
+        """Make ``scope`` the current one of this thread, inside the one there is."""
+        scope.outer = getattr(self._local, "scope", None)
+        self._local.scope = scope
+
+    def leave(self, scope: Scope) -> None:
+        """Make the scope around ``scope`` the current one again."""
+        self._local.scope = scope.outer
+        scope.outer = None
+
+    @contextmanager
+    def _in_scope(self, label: str) -> Iterator[None]:
+        scope = Scope(label)
+        self.enter(scope)
+        try:
+            yield
+        finally:
+            self.leave(scope)
+            scope.close()
+
+    def _scope(self) -> Scope:
+        scope: Scope | None = getattr(self._local, "scope", None)
+        if scope is None:
+            scope = Scope(threading.current_thread().name)
+            self.enter(scope)
+        return scope
+
+    def _configured(self) -> Settings:
+        if self._settings is None:
+            raise RuntimeError(
+                f"manager {self.name!r} has no settings yet: "
+                "call its configure(config) before the first query"
+            )
+        return self._settings
+
+    def _pool(self, dsn: str | None) -> Pool:
+        pool = self._pools.get(dsn)
+        if pool is None:
+            settings = self._configured()
+            with self._lock:
+                pool = self._pools.get(dsn)
+                if pool is None:
+                    pool = self._pools[dsn] = self._new_pool(settings, dsn)
+        return pool
+
+    def _new_pool(self, settings: Settings, dsn: str | None) -> Pool:
+        if dsn is None:
+            return Pool(self.name, settings, self.dsn)
+        # Another database, of which only the DSN is known: nothing idle is kept.
+        settings = replace(settings, pool_size=0, max_overflow=settings.max_size)
+        return Pool(self.name, settings, lambda: dsn)
+
+    def _forked(self) -> None:
+        self._lock = threading.Lock()
+        scope = getattr(self._local, "scope", None)
+        while scope is not None:
+            scope.forget()
+            scope = scope.outer
+
+    def __repr__(self) -> str:
+        return f"<Manager {self.name!r}>"
+
+
+_managers: dict[str, Manager] = {}
+
+
+def get_manager(name: str) -> Manager:
+    """The manager of that name, made at the first call; the same one ever after.
+
+    A module that is imported again gets the same manager again, so nothing is left behind.
+
+    Arguments:
+        name: of the application, as a rule; sessions show it as their ``application_name``.
+
+    Raises:
+        ValueError: the name is not a text, or empty.
+    """
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"a manager's name is {name!r}: it must be a text such as 'helloworld'")
+    return _managers.setdefault(name, Manager(name))
+
+
+def _dispose_all() -> None:
+    for manager in list(_managers.values()):
+        manager.dispose()
+
+
+def _forked() -> None:
+    for manager in list(_managers.values()):
+        manager._forked()
+
+
+atexit.register(_dispose_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forked)

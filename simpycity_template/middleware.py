@@ -1,0 +1,149 @@
+"""One request, one scope: for any WSGI application.
+
+The scope ends with the response. A body that is a list has said all there is to say, so its
+scope ends at once. Any other body is a stream, which may query while it is sent, and keeps its
+scope until it is exhausted, closed or dropped.
+"""
+
+import logging
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from simpycity_template.manager import Manager
+from simpycity_template.scope import Scope
+
+log = logging.getLogger("simpycity_template")
+
+WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+class ManagerMiddleware:
+    """Gives each request a scope of ``manager``, labelled ``GET /notes/7`` for example."""
+
+    def __init__(self, application: WSGIApplication, manager: Manager) -> None:
+        self.application = application
+        self.manager = manager
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """The WSGI call."""
+        return respond_in_scope(self.manager, self.application, environ, start_response)
+
+
+def respond_in_scope(
+    manager: Manager,
+    application: WSGIApplication,
+    environ: dict[str, Any],
+    start_response: Callable[..., Any],
+) -> Iterable[bytes]:
+    """Call ``application`` in a scope that lasts until its response is complete."""
+    key = f"simpycity_template.{manager.name}"
+    if key not in environ:
+        # A new request of this thread, not one within another (an error document): whatever
+        # the thread still streams, its server has forgotten to close.
+        _close_abandoned_streams(manager)
+    environ[key] = True
+    scope = Scope(_label(environ))
+    with _current(manager, scope):
+        try:
+            body = application(environ, start_response)
+        except BaseException:
+            scope.close()
+            raise
+        if _is_complete(body, environ):
+            scope.close()
+            return body
+    return Stream(body, manager, scope)
+
+
+class Stream:
+    """A response body that keeps its scope until it has been sent."""
+
+    def __init__(self, body: Iterable[bytes], manager: Manager, scope: Scope) -> None:
+        self._body = body
+        self.manager = manager
+        self.scope = scope
+        self._iterator: Iterator[bytes] | None = None
+        self._closed = False
+        _thread.streams.add(self)
+
+    def __iter__(self) -> "Stream":
+        return self
+
+    def __next__(self) -> bytes:
+        with _current(self.manager, self.scope):
+            try:
+                if self._iterator is None:
+                    self._iterator = iter(self._body)
+                return next(self._iterator)
+            except BaseException:
+                # Exhausted or broken: nothing more of it will be sent.
+                self.scope.close()
+                raise
+
+    def close(self) -> None:
+        """Close the body, and with it the scope."""
+        if self._closed:
+            return
+        self._closed = True
+        _thread.streams.discard(self)
+        with _current(self.manager, self.scope):
+            try:
+                close = getattr(self._body, "close", None)
+                if close:
+                    close()
+            finally:
+                self.scope.close()
+
+    def __del__(self) -> None:
+        # The client went away and the server dropped the body without a word.
+        try:
+            self.close()
+        except Exception:
+            log.exception("closing the dropped body of %r failed", self.scope.label)
+
+
+@contextmanager
+def _current(manager: Manager, scope: Scope) -> Iterator[None]:
+    manager.enter(scope)
+    try:
+        yield
+    finally:
+        manager.leave(scope)
+
+
+class _Thread(threading.local):
+    """The streams that a thread has begun."""
+
+    def __init__(self) -> None:
+        self.streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+
+
+_thread = _Thread()
+
+
+def _close_abandoned_streams(manager: Manager) -> None:
+    for stream in [stream for stream in _thread.streams if stream.manager is manager]:
+        try:
+            stream.close()
+        except Exception:
+            log.exception("closing the abandoned body of %r failed", stream.scope.label)
+
+
+def _is_complete(body: Any, environ: dict[str, Any]) -> bool:
+    """Whether nothing of ``body`` is still to be computed: a list, or a file for the server."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(body, (list, tuple)) or (
+        isinstance(wrapper, type) and isinstance(body, wrapper)
+    )
+
+
+def _label(environ: dict[str, Any]) -> str:
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    return (
+        f"{environ.get('REQUEST_METHOD', '')} {path.encode('latin-1').decode('utf-8', 'replace')}"
+    )

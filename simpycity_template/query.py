@@ -1,0 +1,84 @@
+"""Corrects how Simpycity's query objects run: what is sent again, and what ``%`` means."""
+
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+from simpycity import config as simpycity_config
+from simpycity.core import meta_query
+
+from simpycity_template.corrections import corrects
+
+
+@corrects(meta_query)
+class Query:
+    """The part of ``Function``, ``Query`` and ``Raw`` that talks to the database."""
+
+    def __execute__(
+        self: Any,
+        columns: str,
+        call_list: list[Any],
+        handle: Any = None,
+        callback: Any = None,
+        extra_opt: dict[str, Any] | None = None,
+    ) -> Any:
+        """Run the query and return its cursor.
+
+        Simpycity runs a statement again after any OperationalError: that hides the first error,
+        calls a function twice in autocommit mode, and finishes on a new connection a transaction
+        whose first half died with the old one. Here it is sent again only where it was never sent.
+        """
+        query = self.form_query(columns, options=extra_opt or {})
+        arguments = _arguments(query, call_list)
+        handle = handle or _handle(self)
+        cursor = handle.cursor(cursor_factory=self.cursor_factory, callback=callback)
+        try:
+            cursor.execute(query, arguments)
+        except psycopg2.OperationalError:
+            if not _was_never_sent(cursor.connection):
+                raise
+            cursor = handle.cursor(cursor_factory=self.cursor_factory, callback=callback)
+            cursor.execute(query, arguments)
+        return cursor
+
+    def commit(self: Any) -> None:
+        """Commit the transaction that the query runs in."""
+        _handle(self).commit()
+
+    def rollback(self: Any) -> None:
+        """Roll back the transaction that the query runs in."""
+        _handle(self).rollback()
+
+
+def _handle(query: Any) -> Any:
+    """The query's own handle, or the one to use now.
+
+    Simpycity keeps the first handle it was given for ever, which is right only for its own: a
+    connection that nobody else knows.
+    """
+    handle = query.__attr__["handle"]
+    if handle is None:
+        handle = simpycity_config.handle_factory()
+        if handle.manager is None:
+            query.__attr__["handle"] = handle
+    return handle
+
+
+def _was_never_sent(connection: Any) -> bool:
+    """Whether the connection broke at the BEGIN that goes before a statement.
+
+    psycopg2 sends the statement only after the server has answered that BEGIN, and only then
+    leaves the status READY. In autocommit mode there is no BEGIN, so nothing is known.
+    """
+    return bool(
+        connection.closed
+        and not connection.autocommit
+        and connection.status == extensions.STATUS_READY
+    )
+
+
+def _arguments(query: Any, call_list: list[Any]) -> list[Any] | None:
+    """Without arguments a ``%`` is only a ``%``; one that is doubled stays what it always was."""
+    if not call_list and isinstance(query, str) and "%" in query.replace("%%", ""):
+        return None
+    return call_list

@@ -1,0 +1,613 @@
+"""What the manager promises: handles, scopes and transactions on a real PostgreSQL."""
+
+import gc
+import logging
+import threading
+
+import psycopg2
+import pytest
+import simpycity.config
+from psycopg2 import errors
+from simpycity.core import Function, FunctionTyped, Query, Raw
+from simpycity.handle import Handle
+from simpycity.model import SimpleModel
+
+from simpycity_template import TransactionLost, get_manager
+
+pid = Raw("SELECT pg_backend_pid() AS pid")
+
+
+def backend(handle=None):
+    return pid(options={"handle": handle} if handle else {}).fetchone()["pid"]
+
+
+def in_thread(work):
+    """Run ``work`` in a thread of its own; returns its result, or raises its exception."""
+    outcome = []
+
+    def run():
+        try:
+            outcome.append((work(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(30)
+    result, error = outcome[0]
+    if error:
+        raise error
+    return result
+
+
+def in_use(manager):
+    return [entry for entry in manager.status() if entry.state == "in use"]
+
+
+@pytest.fixture
+def notes(witness_in):
+    witness_in("CREATE TABLE notes (id int PRIMARY KEY, body text)")
+    return lambda: [row[0] for row in witness_in("SELECT id FROM notes ORDER BY id")]
+
+
+@pytest.fixture
+def witness_in(dsn):
+    """Runs SQL in the fresh database from outside the manager."""
+    link = psycopg2.connect(dsn)
+    link.autocommit = True
+
+    def run(sql, *arguments):
+        with link.cursor() as cursor:
+            cursor.execute(sql, arguments or None)
+            return cursor.fetchall() if cursor.description else []
+
+    yield run
+    link.close()
+
+
+@pytest.fixture
+def kill(witness_in):
+    def kill(backend_pid):
+        witness_in("SELECT pg_terminate_backend(%s, 5000)", backend_pid)
+
+    return kill
+
+
+insert = Raw("INSERT INTO notes VALUES (%s, 'text')", ["id"])
+
+
+class TestNames:
+    def test_the_same_name_is_the_same_manager(self):
+        assert get_manager("one") is get_manager("one")
+        assert get_manager("one") is not get_manager("two")
+
+    @pytest.mark.parametrize("name", ["", " ", None, 7])
+    def test_a_name_is_a_text(self, name):
+        with pytest.raises(ValueError, match="a manager's name is"):
+            get_manager(name)
+
+    def test_a_manager_without_settings_says_what_to_call(self):
+        with pytest.raises(RuntimeError, match=r"no settings yet: call its configure\(config\)"):
+            get_manager("unconfigured").open()
+
+    def test_configuring_connects_to_nothing(self):
+        get_manager("nowhere").configure({"simpycity.dsn": "host=192.0.2.1"}, default=False)
+
+    def test_configuring_again_with_the_same_settings_keeps_the_connections(self, manager, dsn):
+        before = backend()
+        manager.configure({"simpycity.dsn": dsn, "simpycity.pool_timeout": 5})
+        assert backend() == before
+
+    def test_other_settings_close_what_the_old_ones_opened(self, manager, dsn, witness_in):
+        before = backend()
+        manager.cleanup()
+        manager.configure({"simpycity.dsn": dsn, "simpycity.pool_size": 1})
+        assert backend() != before
+        assert not witness_in("SELECT 1 FROM pg_stat_activity WHERE pid = %s", before)
+
+    def test_a_second_manager_leaves_simpycitys_factory_alone(self, make_manager):
+        first = make_manager()
+        make_manager(default=False)
+        assert simpycity.config.handle_factory == first.config.handle_factory
+
+
+class TestHandles:
+    def test_all_queries_of_a_scope_share_one_transaction(self, manager, notes):
+        class Note(SimpleModel):
+            table = ["id", "body"]
+            load = Query("notes", ["id"])
+
+        insert(1)
+        assert Raw("SELECT id FROM notes")().fetchone()["id"] == 1
+        assert Note(id=1).load().fetchone()["body"] == "text"
+        assert notes() == []
+        assert len(manager.status()) == 1
+
+    def test_a_module_level_query_has_another_connection_in_each_thread(self, manager):
+        assert backend() != in_thread(backend)
+
+    def test_a_handle_made_directly_is_freed_with_the_scope(self, manager):
+        direct = Handle()
+        assert backend(direct) != backend()
+        assert len(in_use(manager)) == 2
+        manager.cleanup()
+        assert in_use(manager) == []
+
+    def test_a_handle_of_another_database_is_known_and_closed(self, manager, server, witness_in):
+        elsewhere = Handle(dsn=server.create_database())
+        foreign = backend(elsewhere)
+        assert foreign in [entry.backend_pid for entry in in_use(manager)]
+        manager.cleanup()
+        assert not witness_in("SELECT 1 FROM pg_stat_activity WHERE pid = %s", foreign)
+
+    def test_a_handle_can_be_used_in_the_next_scope_and_in_another_thread(self, manager):
+        kept = manager.open()
+        assert kept.conn is kept.conn
+        other = in_thread(lambda: backend(kept))
+        assert backend(kept) != other
+        manager.cleanup()
+        assert backend(kept)
+
+    def test_a_model_that_outlives_its_request_is_freed_and_works_again(self, manager):
+        class Session(SimpleModel):
+            pid = Raw("SELECT pg_backend_pid() AS pid")
+
+        kept = Session()
+        assert kept.pid().fetchone()
+        manager.cleanup()
+        assert in_use(manager) == []
+        assert kept.pid().fetchone()
+
+    def test_an_opened_handle_has_its_own_transaction(self, manager, notes):
+        autonomous = manager.open(isolation_level=0)
+        insert(1)
+        insert(2, options={"handle": autonomous})
+        manager.cleanup()
+        assert notes() == [2]
+
+    def test_a_dropped_handle_gives_its_connection_back_at_once(self, manager):
+        gc.disable()
+        try:
+            for _ in range(100):
+                Handle().execute("SELECT 1")
+        finally:
+            gc.enable()
+        assert len(manager.status()) == 1
+
+    def test_closing_a_handle_rolls_back_and_gives_the_connection_back(self, manager, notes):
+        handle = manager.open()
+        insert(1, options={"handle": handle})
+        handle.close()
+        assert in_use(manager) == []
+        handle.commit()
+        assert notes() == []
+
+    def test_its_repr_takes_no_connection(self, manager):
+        assert "no connection now" in repr(manager.handle())
+        assert manager.status() == []
+        assert f"session {backend()}" in repr(manager.handle())
+
+    def test_a_wrong_isolation_level_is_told(self, manager):
+        with pytest.raises(ValueError, match="isolation_level is 'snapshot': it must be one of"):
+            manager.open(isolation_level="snapshot")
+
+    def test_a_second_database_by_config(self, make_manager, server):
+        make_manager()
+        second = make_manager(default=False, dsn=server.create_database())
+
+        class Place(SimpleModel):
+            config = second.config
+            name = Raw("SELECT current_database() AS name")
+
+        here = Raw("SELECT current_database() AS name")
+        there = Raw("SELECT current_database() AS name", handle=second.handle())
+        name = Place().name().fetchone()["name"]
+        assert name == there().fetchone()["name"] != here().fetchone()["name"]
+        second.cleanup()
+        assert in_use(second) == []
+
+
+class TestCleanup:
+    def test_it_rolls_back_and_never_commits(self, manager, notes):
+        insert(1)
+        manager.cleanup()
+        assert notes() == []
+
+    def test_what_was_committed_stays(self, manager, notes):
+        insert(1)
+        manager.commit()
+        insert(2)
+        manager.cleanup()
+        assert notes() == [1]
+
+    def test_it_leaves_no_session_in_a_transaction(self, manager, witness_in):
+        session = backend()
+        manager.cleanup()
+        state = witness_in("SELECT state FROM pg_stat_activity WHERE pid = %s", session)
+        assert state == [("idle",)]
+
+    def test_it_frees_only_its_own_threads_scope(self, manager):
+        mine = backend()
+        in_thread(manager.cleanup)
+        assert backend() == mine
+
+    def test_it_can_be_called_at_any_time(self, manager):
+        manager.cleanup()
+        manager.cleanup()
+        get_manager("never configured").cleanup()
+
+    def test_it_throws_a_broken_connection_away_in_silence(self, manager, kill):
+        session = backend()
+        kill(session)
+        manager.cleanup()
+        assert backend() != session
+
+    def test_it_does_not_hide_the_exception_in_flight(self, manager, kill):
+        with pytest.raises(ZeroDivisionError):
+            try:
+                kill(backend())
+                1 / 0  # noqa: B018
+            finally:
+                manager.cleanup()
+
+    def test_it_rolls_a_failed_copy_back(self, manager, notes):
+        cursor = manager.handle().cursor()
+        with pytest.raises(errors.QueryCanceled, match="ZeroDivisionError"):
+            cursor.copy_expert("COPY notes FROM STDIN", BrokenFile())
+        manager.cleanup()
+        assert notes() == []
+        assert backend()
+
+    @pytest.mark.parametrize("set_it", [
+        lambda handle: handle.conn.set_session(isolation_level="SERIALIZABLE", readonly=True),
+        lambda handle: handle.conn.set_session(autocommit=True, readonly=True),
+        lambda handle: handle.conn.set_isolation_level(3),
+        lambda handle: setattr(handle.conn, "autocommit", True),
+        lambda handle: setattr(handle.conn, "deferrable", True),
+    ])  # fmt: skip
+    def test_session_settings_do_not_reach_the_next_scope(self, manager, set_it):
+        show = Raw(
+            "SELECT pg_backend_pid() AS pid, current_setting('transaction_isolation') AS level,"
+            " current_setting('transaction_read_only') AS read_only"
+        )
+        before = dict(show().fetchone())
+        manager.cleanup()
+        set_it(manager.handle())
+        show()
+        manager.cleanup()
+        assert not manager.handle().conn.autocommit
+        assert manager.handle().conn.deferrable is None
+        assert dict(show().fetchone()) == before
+
+    def test_with_discard_nothing_of_a_session_survives(self, make_manager):
+        manager = make_manager(pool_reset="discard", pool_size=1)
+        before = backend()
+        Raw("SET statement_timeout = 12345")()
+        Raw("CREATE TEMPORARY TABLE mine ()")()
+        Raw("SELECT pg_advisory_lock(7)")()
+        manager.commit()
+        manager.cleanup()
+        assert backend() == before
+        left = Raw(
+            "SELECT current_setting('statement_timeout') AS timeout, to_regclass('mine') AS mine,"
+            " (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory') AS locks"
+        )
+        assert dict(left().fetchone()) == {"timeout": "0", "mine": None, "locks": 0}
+
+    def test_a_begin_by_hand_in_autocommit_mode_is_rolled_back(self, manager, notes):
+        handle = manager.open(isolation_level=0)
+        handle.execute("BEGIN")
+        insert(1, options={"handle": handle})
+        manager.cleanup()
+        assert notes() == []
+
+
+class BrokenFile:
+    def read(self, size=-1):
+        raise ZeroDivisionError
+
+
+class TestTransactions:
+    def test_a_block_commits_at_its_end(self, manager, notes):
+        with manager.transaction():
+            insert(1)
+        assert notes() == [1]
+
+    def test_a_block_rolls_back_on_an_exception(self, manager, notes):
+        with pytest.raises(ZeroDivisionError), manager.transaction():
+            insert(1)
+            1 / 0  # noqa: B018
+        manager.commit()
+        assert notes() == []
+
+    def test_an_inner_block_is_a_savepoint(self, manager, notes):
+        with manager.transaction():
+            insert(1)
+            with pytest.raises(errors.UniqueViolation), manager.transaction():
+                insert(2)
+                insert(1)
+            with manager.transaction():
+                insert(3)
+            assert notes() == []
+        assert notes() == [1, 3]
+
+    def test_a_block_works_in_autocommit_mode(self, manager, notes):
+        handle = manager.open(isolation_level="autocommit")
+        with pytest.raises(ZeroDivisionError), handle.transaction():
+            insert(1, options={"handle": handle})
+            1 / 0  # noqa: B018
+        with handle.transaction():
+            insert(2, options={"handle": handle})
+        insert(3, options={"handle": handle})
+        assert notes() == [2, 3]
+
+    @pytest.mark.parametrize("end", ["commit", "rollback"])
+    def test_a_block_cannot_be_ended_from_inside(self, manager, notes, end):
+        with manager.transaction():
+            insert(1)
+            with pytest.raises(psycopg2.ProgrammingError, match=rf"{end}\(\) inside a transaction"):
+                getattr(manager, end)()
+        assert notes() == [1]
+
+    def test_a_cleanup_inside_a_block_is_told_at_its_end(self, manager, notes):
+        with pytest.raises(TransactionLost, match="nothing was committed"), manager.transaction():
+            insert(1)
+            manager.cleanup()
+            insert(2)
+        manager.cleanup()
+        assert notes() == []
+
+    def test_committing_a_failed_transaction_is_an_error(self, manager, notes):
+        insert(1)
+        with pytest.raises(errors.UniqueViolation):
+            insert(1)
+        with pytest.raises(errors.InFailedSqlTransaction, match="cannot be committed"):
+            manager.commit()
+        manager.rollback()
+        insert(2)
+        manager.commit()
+        assert notes() == [2]
+
+    def test_commit_written_as_sql_does_not_turn_on_autocommit(self, manager, notes):
+        insert(1)
+        Raw("COMMIT")()
+        insert(2)
+        manager.cleanup()
+        assert notes() == [1]
+
+    def test_nothing_begun_is_nothing_to_commit(self, manager):
+        manager.commit()
+        manager.rollback()
+        assert manager.status() == []
+
+
+class TestLostConnections:
+    def test_the_second_half_never_runs_alone(self, manager, notes, kill):
+        insert(1)
+        kill(backend())
+        with pytest.raises(psycopg2.OperationalError) as first:
+            insert(2)
+        assert not isinstance(first.value, TransactionLost)
+        for attempt in (
+            lambda: insert(3),
+            manager.commit,
+            lambda: manager.open().conn and insert(4),
+        ):
+            with pytest.raises(TransactionLost):
+                attempt()
+        manager.rollback()
+        insert(5)
+        manager.commit()
+        assert notes() == [5]
+
+    def test_cleanup_makes_a_lost_scope_usable(self, manager, notes, kill):
+        insert(1)
+        kill(backend())
+        with pytest.raises(psycopg2.OperationalError):
+            insert(2)
+        manager.cleanup()
+        insert(3)
+        manager.commit()
+        assert notes() == [3]
+
+    def test_a_block_whose_connection_broke_is_gone_as_a_whole(self, manager, notes, kill):
+        with pytest.raises(psycopg2.OperationalError), manager.transaction():
+            with manager.transaction():
+                insert(1)
+            kill(backend())
+            insert(2)
+        assert notes() == []
+        with manager.transaction():
+            insert(3)
+        assert notes() == [3]
+
+    def test_an_error_caught_inside_the_block_does_not_save_it(self, manager, notes, kill):
+        with pytest.raises(TransactionLost), manager.transaction():
+            insert(1)
+            kill(backend())
+            with pytest.raises(psycopg2.OperationalError):
+                insert(2)
+        assert notes() == []
+
+    def test_a_commit_without_an_answer_says_that_the_outcome_is_unknown(
+        self, manager, notes, kill
+    ):
+        insert(1)
+        kill(backend())
+        with pytest.raises(errors.TransactionResolutionUnknown, match="is unknown"):
+            manager.commit()
+        with pytest.raises(TransactionLost):
+            insert(2)
+        manager.rollback()
+        insert(3)
+        manager.commit()
+        assert notes() == [3]
+
+    def test_a_stale_idle_connection_is_replaced_before_its_use(self, manager, kill):
+        session = backend()
+        manager.cleanup()
+        kill(session)
+        assert backend() != session
+
+    def test_a_statement_that_was_never_sent_is_sent_again(self, manager, kill):
+        kill(manager.handle().conn.backend_pid)
+        with manager.transaction():
+            assert backend()
+
+    def test_in_autocommit_mode_nothing_is_sent_twice(self, manager, kill):
+        handle = manager.open(isolation_level=0)
+        kill(handle.conn.backend_pid)
+        with pytest.raises(psycopg2.OperationalError):
+            backend(handle)
+        assert backend(handle)
+
+    def test_the_first_error_keeps_its_class(self, manager):
+        Raw("SET LOCAL statement_timeout = 10")()
+        with pytest.raises(errors.QueryCanceled, match="statement timeout"):
+            Raw("SELECT pg_sleep(5)")()
+
+
+class TestScopes:
+    def test_a_scope_has_its_own_connection_and_frees_it(self, manager, notes):
+        outer = backend()
+        with manager.scope("nightly backup"):
+            insert(1)
+            assert backend() != outer
+            assert [entry.label for entry in in_use(manager)] == ["MainThread", "nightly backup"]
+        assert len(in_use(manager)) == 1
+        assert backend() == outer
+        assert notes() == []
+
+    def test_a_scope_decorates_a_function(self, manager):
+        @manager.scope("job")
+        def job(depth):
+            assert in_use(manager)[-1].label == "job" if backend() else None
+            return depth and job(depth - 1)
+
+        job(2)
+        in_thread(lambda: job(0))
+        assert in_use(manager) == []
+
+    def test_an_exception_leaves_the_scope_clean(self, manager):
+        with pytest.raises(ZeroDivisionError), manager.scope("job"):
+            backend()
+            1 / 0  # noqa: B018
+        assert in_use(manager) == []
+
+    def test_a_scope_without_a_label_is_told(self, manager):
+        with pytest.raises(TypeError, match="the label of a scope is <function"):
+
+            @manager.scope
+            def job():
+                pass
+
+            job()
+
+    def test_a_thread_that_dies_gives_its_connection_back_at_once(self, manager, notes, caplog):
+        gc.disable()
+        try:
+            with caplog.at_level(logging.WARNING, "simpycity_template"):
+                in_thread(lambda: insert(1) and None)
+        finally:
+            gc.enable()
+        assert in_use(manager) == []
+        assert len(manager.status()) == 1
+        assert notes() == []
+        assert "without cleanup()" in caplog.text
+        assert "test_manager.py:" in caplog.text
+
+    def test_a_cursor_that_outlives_its_scope_does_not_speak(self, manager):
+        kept = pid()
+        server_side = manager.handle().cursor(name="kept")
+        server_side.execute("SELECT generate_series(1, 1000)")
+        manager.cleanup()
+        assert kept.fetchone()["pid"]
+        assert backend()
+        for speak in (
+            lambda: kept.execute("SELECT 1"),
+            lambda: kept.executemany("SELECT %s", [(1,)]),
+            server_side.fetchone,
+            lambda: list(server_side),
+        ):
+            with pytest.raises(psycopg2.InterfaceError, match="scope of this cursor has ended"):
+                speak()
+        server_side.close()
+        assert manager.handle().conn.get_transaction_status() == 2
+
+
+class TestStatus:
+    def test_it_says_who_holds_what(self, manager):
+        with manager.scope("GET /notes/7"):
+            session = pid(options={}).fetchone()["pid"]
+            (entry,) = manager.status()
+        assert (entry.backend_pid, entry.state, entry.label) == (session, "in use", "GET /notes/7")
+        assert entry.thread == "MainThread"
+        assert "test_manager.py:" in entry.place and "test_it_says_who_holds_what" in entry.place
+        assert entry.transaction == "in transaction"
+        assert entry.last_sql == pid.query_base
+        assert str(session) in str(entry)
+
+    def test_idle_connections_are_listed_without_a_holder(self, manager):
+        backend()
+        manager.cleanup()
+        (entry,) = manager.status()
+        assert (entry.state, entry.thread, entry.last_sql) == ("idle", None, None)
+
+    def test_sessions_carry_the_managers_name(self, manager, witness_in):
+        name = "SELECT application_name FROM pg_stat_activity WHERE pid = %s"
+        assert witness_in(name, backend()) == [(manager.name,)]
+
+
+class TestDispose:
+    def test_it_closes_idle_and_used_connections(self, manager, witness_in):
+        with manager.scope("busy"):
+            sessions = [backend()]
+            with manager.scope("idle"):
+                sessions.append(backend())
+            manager.dispose()
+            assert manager.status() == []
+            gone = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
+            assert witness_in(gone, sessions) == [(0,)]
+        assert backend() not in sessions
+
+    def test_it_interrupts_a_running_statement(self, manager):
+        running = threading.Event()
+
+        def sleep():
+            manager.handle().execute("SELECT 1")
+            running.set()
+            Raw("SELECT pg_sleep(60)")()
+
+        def dispose():
+            running.wait(10)
+            manager.dispose()
+
+        disposer = threading.Thread(target=dispose)
+        disposer.start()
+        with pytest.raises(psycopg2.Error):
+            in_thread(sleep)
+        disposer.join()
+
+
+class TestSimpycitysBugs:
+    def test_a_cursor_can_be_iterated(self, manager):
+        assert [row[0] for row in Raw("SELECT generate_series(1, 3)")()] == [1, 2, 3]
+
+    def test_rows_pass_through_the_callback_while_iterating(self, manager):
+        double = Raw("SELECT generate_series(1, 3) AS n", callback=lambda row: row["n"] * 2)
+        assert list(double()) == [2, 4, 6]
+
+    def test_a_typed_cursor_can_be_iterated(self, manager):
+        assert list(FunctionTyped("generate_series", ["a", "b"])(1, 3)) == [1, 2, 3]
+
+    @pytest.mark.parametrize("sql", ["SELECT '50%' AS rate", "SELECT '50%%' AS rate"])
+    def test_a_percent_sign_in_a_raw_query_is_a_percent_sign(self, manager, sql):
+        assert Raw(sql)().fetchone()["rate"] == "50%"
+
+    def test_the_seeds_function_leaves_nothing_behind(self, manager, witness_in):
+        def foo():
+            return Function("now")()
+
+        foo()
+        manager.cleanup()
+        assert in_use(manager) == []
