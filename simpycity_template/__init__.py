@@ -5,9 +5,8 @@ importable on Python 3 passes through this package in every process, and must
 not drag the database driver along.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
+# Type checkers know the name; typing itself would cost each start of Python milliseconds.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from simpycity_template.errors import PoolTimeout, TransactionLost
     from simpycity_template.manager import Manager, get_manager
@@ -22,7 +21,9 @@ _HOME = {
 }
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
     return getattr(import_module(_HOME[name]), name)

@@ -3,10 +3,8 @@
 import importlib
 import pkgutil
 
-import pytest
-
-import simpycity_template.pylons_py3.startup  # noqa: F401
 import pylons
+import pytest
 
 # Asks for repoze.bfg, and for a module of Pylons that does not exist, on Python 2 as well.
 BROKEN = {"pylons.url"}
