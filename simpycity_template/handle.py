@@ -111,7 +111,7 @@ class ManagedHandle:
     @_unless_stock
     def transaction(self: Any) -> AbstractContextManager[None]:
         """Commit at the end, ROLLBACK on an exception; nested ones are savepoints."""
-        return self.manager.hold(self).transaction()
+        return self.manager.hold(self).transaction(forgiving=True)
 
     @_unless_stock
     def close(self: Any, *args: Any, **kwargs: Any) -> None:

@@ -7,9 +7,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, _GeneratorContextManager, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+import psycopg2
 import simpycity.config
+from psycopg2.extensions import connection
 from simpycity.handle import Handle
 
 # Imported for what they correct in Simpycity.
@@ -57,6 +60,8 @@ class Manager:
         self.name = name
         self.config = Config(self)
         self._settings: Settings | None = None
+        # The DSN of the embedded server, once it is started.
+        self._server: str | None = None
         self._pools: dict[str | None, Pool] = {}
         self._lock = threading.Lock()
         self._local = threading.local()
@@ -80,6 +85,7 @@ class Manager:
         if settings != self._settings:
             self.dispose()
             self._settings = settings
+            self._server = None
         if default:
             simpycity.config.handle_factory = self.config.handle_factory
 
@@ -128,7 +134,7 @@ class Manager:
 
         Inside another one it is a savepoint. ``commit()`` and ``rollback()`` are refused in it.
         """
-        return self.handle().transaction()
+        return self.hold(self.handle()).transaction()
 
     def scope(self, label: str) -> _GeneratorContextManager[None]:
         """A unit of work outside a request; also as a decorator.
@@ -178,7 +184,8 @@ class Manager:
         from simpycity_template import embedded
 
         directory = settings.dsn.removeprefix(EMBEDDED).strip()
-        return embedded.dsn(directory, settings.database or self.name)
+        self._server = embedded.dsn(directory, settings.database or self.name)
+        return self._server
 
     # --- for handles and for those who begin and end scopes ---
 
@@ -252,10 +259,19 @@ class Manager:
 
     def _new_pool(self, settings: Settings, dsn: str | None) -> Pool:
         if dsn is None:
-            return Pool(self.name, settings, self.dsn)
+            return Pool(self.name, settings, self._connect)
         # Another database, of which only the DSN is known: nothing idle is kept.
         settings = replace(settings, pool_size=0, max_overflow=settings.max_size)
-        return Pool(self.name, settings, lambda: dsn)
+        return Pool(self.name, settings, partial(psycopg2.connect, dsn))
+
+    def _connect(self, **options: Any) -> connection:
+        if self._server is not None:
+            try:
+                return psycopg2.connect(self._server, **options)
+            except psycopg2.OperationalError:
+                # The embedded server may have stopped: dsn() starts it again.
+                pass
+        return psycopg2.connect(self.dsn(), **options)
 
     def _forked(self) -> None:
         self._lock = threading.Lock()

@@ -56,17 +56,19 @@ class _Waiter:
 class Pool:
     """Connections to one DSN, at most ``settings.max_size`` at once."""
 
-    def __init__(self, name: str, settings: Settings, dsn: Callable[[], str]) -> None:
+    def __init__(
+        self, name: str, settings: Settings, connect: Callable[..., extensions.connection]
+    ) -> None:
         """
         Arguments:
             name: what the sessions are called in ``pg_stat_activity.application_name``,
                 unless the DSN says otherwise.
             settings: sizes, times and session defaults.
-            dsn: called for each new connection; returns what libpq takes.
+            connect: ``psycopg2.connect``, but for the DSN, which it knows.
         """
         self.name = name
         self.settings = settings
-        self._dsn = dsn
+        self._new_connection = connect
         self._watch = HoldWatch(self.holders, settings.hold_warning)
         self._start()
         _pools.add(self)
@@ -229,9 +231,10 @@ class Pool:
         )
 
     def _connect(self) -> Connection:
-        connection: Connection = psycopg2.connect(
-            self._dsn(), connection_factory=Connection, fallback_application_name=self.name
+        connection = self._new_connection(
+            connection_factory=Connection, fallback_application_name=self.name
         )
+        assert isinstance(connection, Connection)
         connection.opened = monotonic()
         connection.backend_pid = connection.get_backend_pid()
         connection.process = os.getpid()

@@ -10,7 +10,7 @@ import psycopg2
 from psycopg2 import errors, extensions
 
 from simpycity_template.errors import TransactionLost
-from simpycity_template.holder import Holder
+from simpycity_template.holder import Holder, application_line
 from simpycity_template.pool import Pool
 
 log = logging.getLogger("simpycity_template")
@@ -84,8 +84,13 @@ class Hold:
         self._rollback()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Commit at the end, ROLLBACK on an exception; inside another one, a savepoint."""
+    def transaction(self, forgiving: bool = False) -> Iterator[None]:
+        """Commit at the end, ROLLBACK on an exception; inside another one, a savepoint.
+
+        Arguments:
+            forgiving: where a statement failed and the block went on all the same, roll back and
+                log it, as Simpycity's users are used to; otherwise that is an error.
+        """
         depth = self._blocks
         savepoint = f"simpycity_template_{depth}"
         if depth:
@@ -103,6 +108,13 @@ class Hold:
             if depth:
                 self.check()
                 self._execute(f"RELEASE {savepoint}")
+            elif forgiving and self._failed():
+                log.warning(
+                    "a statement failed inside a transaction() block that went on and ended as if "
+                    "it had not: nothing was committed (at %s)",
+                    application_line(),
+                )
+                self._rollback()
             else:
                 self._commit()
         except BaseException:
@@ -148,13 +160,16 @@ class Hold:
         with self.connection.cursor(cursor_factory=extensions.cursor) as cursor:
             cursor.execute(sql)
 
+    def _failed(self) -> bool:
+        state = self.connection.get_transaction_status()
+        return bool(state == extensions.TRANSACTION_STATUS_INERROR)
+
     def _commit(self) -> None:
         self.check()
         connection = self.connection
         if connection.closed:
             return
-        state = connection.get_transaction_status()
-        if state == extensions.TRANSACTION_STATUS_INERROR:
+        if self._failed():
             raise errors.InFailedSqlTransaction(
                 "a statement of this transaction failed, so it cannot be committed: "
                 "call rollback(), then begin again"
@@ -162,7 +177,7 @@ class Hold:
         try:
             if not connection.autocommit:
                 connection.commit()
-            elif state == extensions.TRANSACTION_STATUS_INTRANS:
+            elif connection.get_transaction_status() == extensions.TRANSACTION_STATUS_INTRANS:
                 self._execute("COMMIT")
         except psycopg2.OperationalError as error:
             if not connection.closed:

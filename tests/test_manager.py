@@ -368,6 +368,22 @@ class TestTransactions:
         manager.commit()
         assert notes() == [2]
 
+    def test_an_error_that_a_block_swallowed_is_told_at_its_end(self, manager, notes):
+        with pytest.raises(errors.InFailedSqlTransaction), manager.transaction():
+            insert(1)
+            with pytest.raises(errors.UniqueViolation):
+                insert(1)
+        assert notes() == []
+
+    def test_simpycitys_own_block_rolls_back_and_logs_it(self, manager, notes, caplog):
+        with manager.handle().transaction():
+            insert(1)
+            with pytest.raises(errors.UniqueViolation):
+                insert(1)
+        assert "nothing was committed (at" in caplog.text and "test_manager.py:" in caplog.text
+        manager.commit()
+        assert notes() == []
+
     def test_commit_written_as_sql_does_not_turn_on_autocommit(self, manager, notes):
         insert(1)
         Raw("COMMIT")()

@@ -1,0 +1,152 @@
+"""A child process leaves its parent's connections alone, with no call by anybody."""
+
+import multiprocessing
+import os
+import threading
+
+import pytest
+from simpycity.core import Raw
+
+pid = Raw("SELECT pg_backend_pid() AS pid")
+insert = Raw("INSERT INTO seen VALUES (%s)", ["n"])
+
+
+def backend():
+    return pid().fetchone()["pid"]
+
+
+def in_child(work):
+    """Fork, run ``work`` in the child, let it end as a Python program does; true where it did."""
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            # A sys.exit() would run pytest's own way out.
+            import atexit
+
+            atexit._run_exitfuncs()
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+
+
+def test_a_child_opens_connections_of_its_own(manager):
+    mine = backend()
+
+    def work():
+        assert manager.status() == []
+        assert backend() != mine
+        manager.cleanup()
+        manager.dispose()
+
+    assert in_child(work)
+    assert backend() == mine
+
+
+def test_the_parents_transaction_goes_on(manager):
+    Raw("CREATE TABLE seen (n int)")()
+    manager.commit()
+    insert(1)
+    assert in_child(lambda: (manager.rollback(), insert(2), manager.commit()))
+    insert(3)
+    manager.commit()
+    assert sorted(row["n"] for row in Raw("SELECT n FROM seen")()) == [1, 2, 3]
+
+
+def test_idle_connections_stay_the_parents(manager):
+    with manager.scope("before"):
+        idle = backend()
+
+    def work():
+        assert backend() != idle
+
+    assert in_child(work)
+    assert backend() == idle
+
+
+def test_a_raw_connection_of_the_parent_is_cut_off_in_the_child(manager):
+    connection = manager.handle().conn
+
+    def work():
+        with pytest.raises(Exception):  # noqa: B017
+            connection.cursor().execute("SELECT 1")
+        connection.close()
+
+    assert in_child(work)
+    connection.cursor().execute("SELECT 1")
+
+
+def test_forking_while_other_threads_hold_and_wait(make_manager):
+    manager = make_manager(pool_size=1, max_overflow=1)
+    hold, release = threading.Event(), threading.Event()
+
+    def holder():
+        backend()
+        hold.set()
+        release.wait(30)
+        backend()
+        manager.cleanup()
+
+    def waiter():
+        backend()
+        manager.cleanup()
+
+    backend()
+    threads = [threading.Thread(target=holder)]
+    threads[0].start()
+    hold.wait(30)
+    threads.append(threading.Thread(target=waiter))
+    threads[1].start()
+    assert in_child(lambda: (backend(), manager.cleanup()))
+    release.set()
+    manager.cleanup()
+    for thread in threads:
+        thread.join(30)
+    assert [entry.state for entry in manager.status()] == ["idle"]
+
+
+def test_a_block_that_began_in_the_parent_commits_nothing_in_the_child(manager):
+    from simpycity_template import TransactionLost
+
+    Raw("CREATE TABLE seen (n int)")()
+    manager.commit()
+
+    def child_commits():
+        block.__exit__(None, None, None)
+
+    def work():
+        with pytest.raises(TransactionLost):
+            child_commits()
+
+    block = manager.transaction()
+    block.__enter__()
+    insert(1)
+    assert in_child(work)
+    block.__exit__(None, None, None)
+    assert Raw("SELECT count(*) AS n FROM seen")().fetchone()["n"] == 1
+
+
+def _pooled(manager_name, dsn):
+    from simpycity_template import get_manager
+
+    manager = get_manager(manager_name)
+    manager.configure({"simpycity.dsn": dsn})
+    try:
+        return backend()
+    finally:
+        manager.cleanup()
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_multiprocessing_in_every_way(manager, dsn, method):
+    mine = backend()
+    context = multiprocessing.get_context(method)
+    with context.Pool(2) as workers:
+        theirs = workers.starmap(_pooled, [("child", dsn)] * 4)
+    assert mine not in theirs
+    assert backend() == mine

@@ -1,0 +1,184 @@
+"""A request is a scope, and a streamed body keeps it until it has been sent, and not longer."""
+
+import threading
+
+import pytest
+from simpycity.core import Raw
+
+from simpycity_template.middleware import ManagerMiddleware
+
+pid = Raw("SELECT pg_backend_pid() AS pid")
+
+
+def backend():
+    return pid().fetchone()["pid"]
+
+
+def request(application, manager, path="/notes/7", **environ):
+    """What a server gets: the body, not yet iterated."""
+    environ = {"REQUEST_METHOD": "GET", "SCRIPT_NAME": "", "PATH_INFO": path, **environ}
+    return ManagerMiddleware(application, manager)(environ, lambda *args: None)
+
+
+@pytest.fixture
+def in_use(manager):
+    return lambda: [entry.label for entry in manager.status() if entry.state == "in use"]
+
+
+def test_the_scope_carries_the_requests_name(manager, in_use):
+    def application(environ, start_response):
+        backend()
+        return [in_use()[0].encode()]
+
+    assert request(application, manager) == [b"GET /notes/7"]
+    assert request(application, manager, "/caf\xc3\xa9") == ["GET /café".encode()]
+
+
+def test_a_complete_body_ends_the_scope_at_once(manager, in_use):
+    body = request(lambda *args: [b"%d" % backend()], manager)
+    assert in_use() == []
+    assert isinstance(body, list)
+
+
+def test_an_exception_ends_the_scope_and_is_not_hidden(manager, in_use):
+    def application(environ, start_response):
+        backend()
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        request(application, manager)
+    assert in_use() == []
+
+
+def streaming(environ, start_response):
+    def body():
+        first = backend()
+        yield b"1"
+        assert backend() == first
+        yield b"2"
+
+    return body()
+
+
+def test_a_stream_keeps_its_connection_until_it_is_exhausted(manager, in_use):
+    body = request(streaming, manager)
+    assert in_use() == []
+    assert next(body) == b"1"
+    assert in_use() == ["GET /notes/7"]
+    assert list(body) == [b"2"]
+    assert in_use() == []
+
+
+def test_between_its_pieces_the_thread_has_its_own_scope(manager):
+    body = request(streaming, manager)
+    next(body)
+    with manager.scope("other"):
+        other = backend()
+    mine = backend()
+    list(body)
+    assert backend() == mine
+    assert other
+
+
+def test_a_cursor_opened_before_the_stream_serves_it(manager):
+    def application(environ, start_response):
+        cursor = manager.handle().cursor(name="rows")
+        cursor.execute("SELECT generate_series(1, 3)")
+        return (b"%d" % row[0] for row in cursor)
+
+    assert list(request(application, manager)) == [b"1", b"2", b"3"]
+
+
+def test_a_client_that_goes_away_frees_the_connection(manager, in_use):
+    body = request(streaming, manager)
+    next(body)
+    body.close()
+    body.close()
+    assert in_use() == []
+
+
+def test_a_dropped_body_frees_the_connection(manager, in_use):
+    body = request(streaming, manager)
+    next(body)
+    del body
+    assert in_use() == []
+
+
+def test_an_error_in_the_middle_of_the_body_frees_the_connection(manager, in_use):
+    def application(environ, start_response):
+        backend()
+        yield b"1"
+        raise ZeroDivisionError
+
+    body = request(application, manager)
+    next(body)
+    with pytest.raises(ZeroDivisionError):
+        next(body)
+    assert in_use() == []
+
+
+def test_a_server_that_never_closes_frees_it_with_the_threads_next_request(manager, in_use):
+    kept = request(streaming, manager)
+    next(kept)
+    request(lambda *args: [b""], manager)
+    assert in_use() == []
+
+
+def test_an_error_document_does_not_end_the_stream_it_replaces(manager, in_use):
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}
+    middleware = ManagerMiddleware(streaming, manager)
+    body = middleware(environ, None)
+    next(body)
+    ManagerMiddleware(lambda *args: [b""], manager)(environ.copy(), None)
+    assert in_use() == ["GET /"]
+    assert list(body) == [b"2"]
+
+
+def test_a_stream_that_another_thread_drops_frees_the_connection(manager, in_use):
+    bodies = [request(streaming, manager)]
+    next(bodies[0])
+    thread = threading.Thread(target=bodies.clear)
+    thread.start()
+    thread.join()
+    assert in_use() == []
+
+
+def test_the_body_is_closed_before_its_scope(manager):
+    seen = []
+
+    class Body:
+        def __iter__(self):
+            yield b"%d" % backend()
+
+        def close(self):
+            seen.append(backend())
+
+    body = request(lambda *args: Body(), manager)
+    session = int(next(body))
+    body.close()
+    assert seen == [session]
+
+
+def test_a_file_for_the_server_stays_what_it_is(manager, tmp_path):
+    class FileWrapper:
+        def __init__(self, file):
+            self.file = file
+
+    file = FileWrapper(None)
+    environ = {"wsgi.file_wrapper": FileWrapper}
+    assert request(lambda *args: file, manager, **environ) is file
+
+
+def test_two_managers_are_two_wrappers(make_manager):
+    first, second = make_manager(default=False), make_manager()
+    seen = []
+
+    def application(environ, start_response):
+        backend()
+        first.handle().execute("SELECT 1")
+        seen.extend(entry.label for m in (first, second) for entry in m.status())
+        return [b""]
+
+    request(ManagerMiddleware(application, first), second)
+    assert seen == ["GET /notes/7"] * 2
+    assert [entry.state for m in (first, second) for entry in m.status()] == ["idle"] * 2

@@ -1,0 +1,345 @@
+"""The pool: its limit holds, nobody waits for ever, and nothing that comes back is lost."""
+
+import gc
+import logging
+import threading
+from contextlib import contextmanager
+from functools import partial
+from time import monotonic, sleep
+
+import psycopg2
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+
+from simpycity_template import PoolTimeout
+from simpycity_template.holder import Holder
+from simpycity_template.pool import Pool
+from simpycity_template.settings import Settings
+
+
+@pytest.fixture
+def make_pool(dsn):
+    made = []
+
+    def make(**values):
+        settings = Settings(dsn=dsn, **{"pool_timeout": 5, **values})
+        made.append(Pool("test pool", settings, partial(psycopg2.connect, dsn)))
+        return made[-1]
+
+    yield make
+    for pool in made:
+        pool.close()
+
+
+@pytest.fixture
+def sessions(dsn):
+    """The backends of the pool, as the server sees them."""
+    link = psycopg2.connect(dsn, application_name="sessions")
+    link.autocommit = True
+
+    def sessions():
+        with link.cursor() as cursor:
+            cursor.execute(
+                "SELECT pid FROM pg_stat_activity WHERE application_name = 'test pool'"
+                " AND datname = current_database()"
+            )
+            return {pid for (pid,) in cursor}
+
+    yield sessions
+    link.close()
+
+
+def until(condition):
+    """Wait for ``condition``; fails after 10 seconds."""
+    deadline = monotonic() + 10
+    while not condition():
+        assert monotonic() < deadline
+        sleep(0.005)
+
+
+@contextmanager
+def waiting(pool, count=1):
+    """Threads that wait for a connection; yields what they got, in the order they got it."""
+    got = []
+
+    def wait(number):
+        try:
+            got.append((number, pool.checkout(Holder(f"waiter {number}"))))
+        except PoolTimeout as error:
+            got.append((number, error))
+
+    threads = []
+    for number in range(count):
+        threads.append(threading.Thread(target=wait, args=(number,)))
+        threads[-1].start()
+        until(lambda n=number: len(pool._waiters) == n + 1)
+    yield got
+    for thread in threads:
+        thread.join(10)
+    for _, connection in got:
+        if not isinstance(connection, Exception):
+            pool.checkin(connection)
+
+
+def test_the_most_recently_used_connection_is_given_first(make_pool):
+    pool = make_pool()
+    first, second = pool.checkout(Holder("a")), pool.checkout(Holder("b"))
+    pool.checkin(first)
+    pool.checkin(second)
+    assert pool.checkout(Holder("c")) is second
+
+
+def test_more_than_pool_size_are_closed_when_they_come_back(make_pool, sessions):
+    pool = make_pool(pool_size=1, max_overflow=2)
+    taken = [pool.checkout(Holder(str(n))) for n in range(3)]
+    assert len(sessions()) == 3
+    for connection in taken:
+        pool.checkin(connection)
+    until(lambda: len(sessions()) == 1)
+    assert [entry.state for entry in pool.status()] == ["idle"]
+
+
+def test_with_pool_size_0_each_is_closed(make_pool, sessions):
+    pool = make_pool(pool_size=0, max_overflow=1)
+    for _ in range(3):
+        pool.checkin(pool.checkout(Holder("a")))
+    until(lambda: not sessions())
+
+
+def test_an_old_connection_is_replaced_when_it_comes_back(make_pool):
+    pool = make_pool(pool_recycle=0)
+    first = pool.checkout(Holder("a"))
+    pool.checkin(first)
+    assert first.closed
+    assert not pool.checkout(Holder("b")).closed
+
+
+def test_pool_recycle_never_keeps_a_connection(make_pool):
+    pool = make_pool(pool_recycle=-1)
+    first = pool.checkout(Holder("a"))
+    first.opened -= 10**9
+    pool.checkin(first)
+    assert pool.checkout(Holder("b")) is first
+
+
+def test_first_come_first_served(make_pool):
+    pool = make_pool(pool_size=1, max_overflow=0)
+    connection = pool.checkout(Holder("first"))
+    with waiting(pool, 3) as got:
+        for served in range(1, 4):
+            pool.checkin(connection)
+            until(lambda n=served: len(got) == n)
+            connection = got[-1][1]
+    assert [number for number, _ in got] == [0, 1, 2]
+
+
+def test_a_closed_connection_makes_room_for_the_next_in_the_queue(make_pool, sessions):
+    pool = make_pool(pool_size=1, max_overflow=0)
+    connection = pool.checkout(Holder("first"))
+    with waiting(pool) as got:
+        connection.close()
+        pool.checkin(connection)
+        until(lambda: got)
+        assert got[0][1] is not connection
+        assert len(sessions()) == 1
+
+
+def test_exhaustion_names_every_holder(make_pool):
+    pool = make_pool(pool_size=1, max_overflow=1, pool_timeout=0.01)
+    for label in ("GET /slow", "nightly backup"):
+        holder = Holder(label)
+        pool.checkout(holder).cursor().execute("SELECT 1")
+        holder.last_sql = f"SELECT 'of {label}'"
+    with pytest.raises(PoolTimeout) as error:
+        pool.checkout(Holder("late"))
+    message = str(error.value)
+    assert "became free within 0.01 s: all 2 (pool_size 1 + max_overflow 1)" in message
+    for entry in pool.status():
+        assert f"session {entry.backend_pid}" in message
+        assert entry.place in message and "test_pool.py" in entry.place
+    for said in ("GET /slow", "nightly backup", "MainThread", "in transaction", "of GET /slow"):
+        assert said in message
+
+
+def test_a_timeout_leaves_the_queue(make_pool):
+    pool = make_pool(pool_size=1, max_overflow=0, pool_timeout=0)
+    connection = pool.checkout(Holder("first"))
+    with pytest.raises(PoolTimeout):
+        pool.checkout(Holder("late"))
+    pool.checkin(connection)
+    assert pool.checkout(Holder("next")) is connection
+
+
+def test_who_cannot_connect_leaves_the_room_to_others(dsn):
+    def connect(**options):
+        raise psycopg2.OperationalError("the server is down")
+
+    pool = Pool("down", Settings(dsn=dsn, pool_size=1, max_overflow=0, pool_timeout=0), connect)
+    for _ in range(3):
+        with pytest.raises(psycopg2.OperationalError, match="the server is down"):
+            pool.checkout(Holder("a"))
+
+
+def test_a_waiter_that_is_interrupted_gives_on_what_it_was_handed(make_pool, monkeypatch):
+    pool = make_pool(pool_size=1, max_overflow=0)
+    connection = pool.checkout(Holder("first"))
+
+    class Interrupted(threading.Event):
+        def wait(self, timeout=None):
+            # Served, and interrupted before it knows.
+            pool.checkin(connection)
+            assert self.is_set()
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("simpycity_template.pool.threading.Event", Interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            pool.checkout(Holder("second"))
+    assert pool.checkout(Holder("third")) is connection
+
+
+def test_a_connection_can_come_back_while_the_lock_is_held(make_pool):
+    """As from the garbage collector, in the middle of the bookkeeping of the same thread."""
+    pool = make_pool(pool_size=1, max_overflow=0)
+    connection = pool.checkout(Holder("first"))
+    with pool._lock:
+        pool.checkin(connection)
+        assert not pool._idle
+    pool.holders()
+    assert pool._idle == [connection]
+
+
+def test_the_garbage_collector_may_return_connections_at_any_time(make_pool):
+    pool = make_pool(pool_size=2, max_overflow=0)
+
+    class Cycle:
+        def __init__(self, connection):
+            self.me, self.connection = self, connection
+
+        def __del__(self):
+            pool.checkin(self.connection)
+
+    threshold = gc.get_threshold()
+    gc.set_threshold(1)
+    try:
+        for _ in range(300):
+            Cycle(pool.checkout(Holder("a")))
+    finally:
+        gc.set_threshold(*threshold)
+
+
+def test_notifications_do_not_cost_a_connection(make_pool, dsn):
+    pool = make_pool()
+    connection = pool.checkout(Holder("a"))
+    connection.autocommit = True
+    connection.cursor().execute("LISTEN news")
+    pool.checkin(connection)
+    other = psycopg2.connect(dsn)
+    other.autocommit = True
+    other.cursor().execute("NOTIFY news")
+    other.close()
+    assert pool.checkout(Holder("b")) is connection
+
+
+def test_after_a_restart_of_the_server_no_checkout_fails(make_pool, dsn):
+    pool = make_pool()
+    for connection in [pool.checkout(Holder(str(n))) for n in range(5)]:
+        pool.checkin(connection)
+    link = psycopg2.connect(dsn)
+    link.cursor().execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE application_name = 'test pool' AND datname = current_database()"
+    )
+    link.close()
+    for connection in [pool.checkout(Holder(str(n))) for n in range(5)]:
+        connection.cursor().execute("SELECT 1")
+        pool.checkin(connection)
+
+
+def test_a_long_hold_is_logged_once_while_it_lasts(make_pool, caplog):
+    pool = make_pool(hold_warning=0.02)
+    holder = Holder("GET /slow")
+    holder.last_sql = "SELECT pg_sleep(60)"
+    with caplog.at_level(logging.WARNING, "simpycity_template"):
+        connection = pool.checkout(holder)
+        until(lambda: caplog.records)
+        pool.checkin(pool.checkout(Holder("quick")))
+        second = pool.checkout(Holder("GET /slower"))
+        until(lambda: len(caplog.records) == 2)
+    first, last = caplog.messages
+    assert "GET /slow" in first and "test_pool.py" in first and "pg_sleep" in first
+    assert "GET /slower" in last
+    pool.checkin(connection)
+    pool.checkin(second)
+
+
+def test_a_closed_pool_keeps_nothing_that_comes_back(make_pool, sessions):
+    pool = make_pool()
+    pool.checkin(pool.checkout(Holder("idle")))
+    pool.checkout(Holder("in use"))
+    pool.close()
+    pool.checkin(pool.checkout(Holder("late")))
+    until(lambda: not sessions())
+
+
+class PoolMachine(RuleBasedStateMachine):
+    """Random use of a pool, held against two numbers: how many are out, how many are kept."""
+
+    taken = Bundle("taken")
+
+    def __init__(self, make):
+        super().__init__()
+        self.pool = make(pool_size=2, max_overflow=2, pool_timeout=0)
+        self.out = set()
+        self.kept = 0
+
+    @rule(target=taken, label=st.text())
+    def checkout(self, label):
+        if len(self.out) == 4:
+            with pytest.raises(PoolTimeout):
+                self.pool.checkout(Holder(label))
+            return None
+        connection = self.pool.checkout(Holder(label))
+        assert connection not in self.out and not connection.closed
+        self.out.add(connection)
+        self.kept = max(self.kept - 1, 0)
+        return connection
+
+    @rule(connection=consumes(taken), broken=st.booleans())
+    def checkin(self, connection, broken):
+        if connection is None:
+            return
+        if broken:
+            connection.close()
+        self.pool.checkin(connection)
+        self.out.remove(connection)
+        if not broken:
+            self.kept = min(self.kept + 1, 2)
+
+    @invariant()
+    def it_counts_right(self):
+        states = [entry.state for entry in self.pool.status()]
+        assert states == ["in use"] * len(self.out) + ["idle"] * self.kept
+        assert self.pool._open == len(states) <= 4
+
+
+def test_any_sequence_of_checkouts_and_checkins_keeps_the_count(make_pool):
+    run_state_machine_as_test(
+        lambda: PoolMachine(make_pool),
+        settings=hypothesis_settings(
+            max_examples=30,
+            stateful_step_count=30,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
