@@ -227,6 +227,13 @@ CORRECTIONS = [
         new="newstatus, headers, app_iter, exc_info = _py3.replacing(app_iter, environ,\n"
         "                    call_wsgi_application, self.app, new_environ)",
     ),
+    Correction(
+        "the lines of a template in the debugger",
+        "pylons.error",
+        why="Mako's render gives bytes where a template has an encoding.",
+        old="html_error_template().render(",
+        new="html_error_template().render_unicode(",
+    ),
     # RPC
     Correction(
         "the body of a JSON-RPC request",
@@ -249,6 +256,13 @@ CORRECTIONS = [
         old="return Response(body=xmlrpclib",
         new="return Response(text=xmlrpclib",
     ),
+    Correction(
+        "a JSON-RPC call that leaves out an argument",
+        "pylons.controllers.jsonrpc",
+        why="Python 3 says it in other words.",
+        old="if 'takes at least' in str(e):",
+        new="if 'required positional argument' in str(e):",
+    ),
     # Translations
     Correction(
         "gettext for unicode",
@@ -263,6 +277,22 @@ CORRECTIONS = [
         why="ngettext returns text on Python 3, and ungettext is gone.",
         old="pylons.translator.ungettext(",
         new="pylons.translator.ngettext(",
+    ),
+    Correction(
+        "the translator of an application",
+        "pylons.i18n.translation",
+        why="Applications call its ugettext and ungettext, which are gone.",
+        old="translation(conf['pylons.package'], localedir,\n"
+        "                                 languages=lang, **kwargs)",
+        new="translation(conf['pylons.package'], localedir, languages=lang,\n"
+        "                                 **{'class_': _py3.Translations, **kwargs})",
+    ),
+    Correction(
+        "the translator of an application without translations",
+        "pylons.i18n.translation",
+        why="Applications call its ugettext and ungettext, which are gone.",
+        old="return NullTranslations()",
+        new="return _py3.NullTranslations()",
     ),
     # Security
     Correction(

@@ -1,5 +1,6 @@
 """What corrected lines call; they know it as ``_py3``."""
 
+import gettext
 from types import SimpleNamespace
 
 from tempita import paste_script_template_renderer
@@ -123,6 +124,22 @@ def first_match(accept, offers):
         if offer is None or accept.acceptable_offers([offer]):
             return offer
     return offers[0] if offers else None
+
+
+class NullTranslations(gettext.NullTranslations):
+    """A translator that also answers to the names of Python 2."""
+
+    def ugettext(self, message):
+        """Translate a text."""
+        return self.gettext(message)
+
+    def ungettext(self, singular, plural, n):
+        """Translate a text that depends on a number."""
+        return self.ngettext(singular, plural, n)
+
+
+class Translations(NullTranslations, gettext.GNUTranslations):
+    """The same with a catalogue of messages."""
 
 
 def render_template(content, vars, filename=None):

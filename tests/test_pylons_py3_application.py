@@ -1,0 +1,382 @@
+"""An application made by Pylons' own template, on Python 3: serving, errors and commands."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pkg_resources
+import pytest
+from paste.deploy import loadapp
+from webtest import TestApp
+
+PASTER = os.path.join(os.path.dirname(sys.executable), "paster")
+
+CONTROLLER = """
+import pylons
+from beaker.cache import cache_region
+from pylons import app_globals, cache, request, response, session, tmpl_context as c, url
+from pylons.controllers.util import abort, etag_cache, forward, redirect
+from pylons.decorators import jsonify
+from pylons.decorators.cache import beaker_cache
+from pylons.templating import render_genshi, render_jinja2, render_mako
+
+from small.lib.base import BaseController
+
+closed = []
+runs = []
+
+class Body:
+    def __init__(self, *pieces):
+        self.pieces = iter(pieces)
+    def __iter__(self):
+        return self
+    def __next__(self):
+        piece = next(self.pieces)
+        if isinstance(piece, Exception):
+            raise piece
+        return piece
+    def close(self):
+        closed.append("body")
+
+class ThingsController(BaseController):
+    def text(self): return "naïve"
+    def raw(self): return b"\\xff"
+    def pieces(self): return ["na", "ïve", b"!"]
+    def generated(self):
+        yield "na"
+        yield "ïve"
+    def streamed(self): return Body("a", "b")
+    def streamed_and_missing(self):
+        response.status = "404 Not Found"
+        return Body("a", "b")
+    def broken_at_once(self): return Body(ValueError("at once"))
+    def broken_later(self): return Body("a", ValueError("later"))
+    def broken(self):
+        secret = 41
+        raise ValueError("boom")
+    def arguments(self, id, start_response, environ): return f"{id} {environ['PATH_INFO']}"
+    def missing(self): abort(404, "not here")
+    def elsewhere(self): redirect(url(controller="things", action="text", q="ä"))
+    def unicode_elsewhere(self): redirect("/ä")
+    def count(self):
+        session["count"] = session.get("count", 0) + 1
+        session.save()
+        return str(session["count"])
+    def sign(self):
+        response.signed_cookie("signed", {"a": [1, "ä"]}, secret="s3cret")
+        return ""
+    def signed(self): return repr(request.signed_cookie("signed", "s3cret"))
+    def tagged(self):
+        etag_cache("v1")
+        return "body"
+    @beaker_cache(key="id", type="memory")
+    def cached(self, id):
+        runs.append(id)
+        return f"{id} {runs.count(id)}"
+    @jsonify
+    def json(self): return {"a": "ä"}
+    def mako(self):
+        c.name = "<b>ä</b>"
+        return render_mako("/page.mako")
+    def mako_cached(self):
+        c.name = str(len(runs))
+        return render_mako("/page.mako", cache_key="k", cache_type="memory", cache_expire="never")
+    def mako_broken(self): return render_mako("/broken.mako")
+    def jinja2(self):
+        c.name = "ä"
+        return render_jinja2("/page.jinja2")
+    def genshi(self):
+        c.name = "<b>ä</b>"
+        return render_genshi("page.html")
+    def languages(self): return " ".join(request.languages)
+    def forwarded(self):
+        def application(environ, start_response):
+            start_response("200 OK", [("Content-Type", "text/plain")])
+            return [b"from another application"]
+        return forward(application)
+"""
+
+TEMPLATES = {
+    "page.mako": "Hello ${c.name} ${_('text')} ${h.__name__}",
+    "broken.mako": "first line\n${undefined_name.x}\n",
+    "page.jinja2": "Hello {{ c.name }} {{ _('text') }}",
+    "page.html": '<p xmlns:py="http://genshi.edgewall.org/">Hello $c.name</p>',
+}
+
+LOADERS = """
+    from genshi.template import TemplateLoader
+    from jinja2 import Environment, FileSystemLoader
+    config['pylons.app_globals'].genshi_loader = TemplateLoader(paths['templates'])
+    config['pylons.app_globals'].jinja2_env = Environment(
+        loader=FileSystemLoader(paths['templates']))
+    return config
+"""
+
+
+def paster(*arguments: str, cwd: Path, stdin: str = "") -> str:
+    """Run a paster command, and return what it printed."""
+    done = subprocess.run(
+        [PASTER, *arguments],
+        cwd=cwd,
+        input=stdin,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+@pytest.fixture(scope="session")
+def project(tmp_path_factory) -> Path:
+    """The folder of a project that `paster create -t pylons` made."""
+    folder = tmp_path_factory.mktemp("pylons")
+    paster("create", "-t", "pylons", "Small", "--no-interactive", cwd=folder)
+    package = folder / "Small" / "small"
+    (package / "controllers" / "things.py").write_text(CONTROLLER, encoding="utf-8")
+    for name, text in TEMPLATES.items():
+        (package / "templates" / name).write_text(text, encoding="utf-8")
+    environment = package / "config" / "environment.py"
+    text = environment.read_text()
+    environment.write_text(re.sub(r"\n    return config\n", LOADERS, text))
+    sys.path.insert(0, str(folder / "Small"))
+    pkg_resources.working_set.add_entry(str(folder / "Small"))
+    return folder / "Small"
+
+
+@pytest.fixture(scope="session")
+def debugged(project) -> TestApp:
+    """The application as development.ini sets it up."""
+    return _test_app(loadapp("config:development.ini", relative_to=str(project)))
+
+
+@pytest.fixture(scope="session")
+def production(project) -> TestApp:
+    """The application with `debug = false`."""
+    text = (project / "development.ini").read_text()
+    text = text.replace("#set debug = false", "set debug = false")
+    text = text.replace("[DEFAULT]", "[DEFAULT]\nerror_log = %(here)s/errors.log", 1)
+    text = re.sub("email_to = .*", "", text)
+    (project / "production-test.ini").write_text(text)
+    return _test_app(loadapp("config:production-test.ini", relative_to=str(project)))
+
+
+@pytest.fixture
+def app(debugged):
+    debugged.reset()
+    return debugged
+
+
+def _test_app(application) -> TestApp:
+    def as_behind_a_server(environ, start_response):
+        # WebTest asks for errors to be thrown; here they are for the error handlers.
+        del environ["paste.throw_errors"]
+        return application(environ, start_response)
+
+    return TestApp(as_behind_a_server)
+
+
+@pytest.fixture
+def closed(debugged):
+    """The bodies that were closed since the test began."""
+    from small.controllers import things
+
+    things.closed.clear()
+    return things.closed
+
+
+@pytest.mark.parametrize(
+    ("action", "body"),
+    [
+        ("text", "naïve".encode()),
+        ("raw", b"\xff"),
+        ("pieces", "naïve!".encode()),
+        ("generated", "naïve".encode()),
+        ("streamed", b"ab"),
+        ("forwarded", b"from another application"),
+    ],
+)
+def test_an_action_may_return_text_bytes_or_pieces_of_either(app, action, body):
+    assert app.get(f"/things/{action}").body == body
+
+
+def test_an_action_gets_the_arguments_that_it_names(app):
+    assert app.get("/things/arguments/7").text == "7 /things/arguments/7"
+
+
+def test_a_session_lasts(app):
+    assert [app.get("/things/count").text for _ in range(3)] == ["1", "2", "3"]
+
+
+def test_a_signed_cookie_comes_back_and_a_forged_one_does_not(app):
+    app.get("/things/sign")
+    assert app.get("/things/signed").text == "{'a': [1, 'ä']}"
+    app.set_cookie("signed", "0" * 40 + app.cookies["signed"].strip('"')[40:])
+    assert app.get("/things/signed").text == "None"
+
+
+def test_a_redirect_leads_to_an_absolute_address_in_ascii(app):
+    assert app.get("/things/elsewhere").location == "http://localhost/things/text?q=%C3%A4"
+
+
+def test_a_redirect_to_a_path_that_is_not_ascii_sends_the_bytes_of_utf_8(app):
+    location = app.get("/things/unicode_elsewhere").headers["Location"]
+    assert location.encode("latin-1").decode("utf-8") == "http://localhost/ä"
+
+
+def test_a_cached_action_runs_once_for_each_key(app):
+    pages = [app.get(f"/things/cached/{number}").text for number in (1, 1, 2, 1)]
+    assert pages == ["1 1", "1 1", "2 1", "1 1"]
+
+
+def test_an_entity_tag_answers_not_modified(app):
+    assert app.get("/things/tagged", headers={"If-None-Match": '"v1"'}).status_int == 304
+    assert app.get("/things/tagged", headers={"If-None-Match": '"v2"'}).text == "body"
+
+
+def test_an_action_returns_json(app):
+    assert app.get("/things/json").json == {"a": "ä"}
+
+
+def test_languages_end_with_the_one_of_the_application(app):
+    header = {"Accept-Language": "fr;q=0.6, en;q=0.1, ja;q=0.3"}
+    assert app.get("/things/languages", headers=header).text == "fr ja en-us"
+    assert app.get("/things/languages").text == "en-us"
+
+
+@pytest.mark.parametrize(
+    ("engine", "body"),
+    [
+        ("mako", "Hello &lt;b&gt;ä&lt;/b&gt; text small.lib.helpers"),
+        ("jinja2", "Hello ä text"),
+        ("genshi", "<p>Hello &lt;b&gt;ä&lt;/b&gt;</p>"),
+    ],
+)
+def test_templates_are_rendered(app, engine, body):
+    assert app.get(f"/things/{engine}").text.strip() == body
+
+
+def test_a_rendered_template_is_cached(app):
+    first = app.get("/things/mako_cached").text
+    app.get("/things/cached/another")
+    assert app.get("/things/mako_cached").text == first
+
+
+def test_a_missing_page_is_answered_by_the_error_document(app):
+    page = app.get("/things/missing", status=404)
+    assert "Server Error 404" in page and "not here" in page
+    assert app.get("/error/style/black.css").content_type == "text/css"
+
+
+def test_a_streamed_body_is_closed(app, closed):
+    app.get("/things/streamed")
+    assert closed == ["body"]
+
+
+def test_a_body_that_an_error_document_replaces_is_closed(app, closed):
+    assert "Server Error 404" in app.get("/things/streamed_and_missing", status=404)
+    assert closed == ["body"]
+
+
+def test_an_error_before_the_first_piece_of_a_body_is_answered(app, closed):
+    assert "ValueError: at once" in broken(app, "/things/broken_at_once")
+    assert closed == ["body"]
+
+
+def test_an_error_after_the_first_piece_of_a_body_reaches_the_server(app, closed):
+    with pytest.raises(ValueError, match="later"):
+        app.get("/things/broken_later")
+    assert closed == ["body"]
+
+
+def broken(app: TestApp, path: str, query: dict[str, str] | None = None):
+    """Request what fails, and return the page that answers."""
+    page = app.get(path, query, expect_errors=True)
+    assert page.status_int == 500
+    return page
+
+
+def ask(page, command: str) -> dict[str, str]:
+    """Return the query by which the debugger's page asks for a command in its last frame."""
+    return {
+        "__debugger__": "yes",
+        "frm": re.findall(r'id="frame-(\d+)"', page.text)[-1],
+        "s": re.search(r'SECRET = "(\w+)"', page.text)[1],
+        "cmd": command,
+    }
+
+
+def test_the_debugger_evaluates_in_the_frame_of_the_application(app):
+    page = broken(app, "/things/broken")
+    assert "things.py" in page
+    assert "42" in app.get("/things/broken", ask(page, "secret + 1"))
+    assert "secret = 41" in app.get("/things/broken", ask(page, "source"))
+    style = {"__debugger__": "yes", "cmd": "resource", "f": "style.css"}
+    assert app.get("/things/broken", style).content_type == "text/css"
+
+
+def test_the_debugger_shows_the_globals_of_the_failed_request(app):
+    page = broken(app, "/things/broken", {"q": "1"})
+    broken(app, "/things/broken", {"q": "2"})
+    assert "q=1" in app.get("/things/broken", ask(page, "request.query_string"))
+
+
+def test_the_debugger_evaluates_nothing_without_its_secret(app):
+    page = broken(app, "/things/broken")
+    guess = {**ask(page, "1 + 41"), "s": "guess"}
+    assert "boom" in broken(app, "/things/broken", guess)
+    assert app.get("/__console__", status=404)
+
+
+def test_an_error_in_a_template_shows_the_line_of_the_template(app):
+    page = broken(app, "/things/mako_broken")
+    assert "${undefined_name.x}" in page.html.get_text()
+
+
+def test_production_shows_no_traceback_and_logs_it(production, project):
+    page = broken(production, "/things/broken")
+    assert "Server Error 500" in page
+    assert "boom" not in page and "Traceback" not in page and "SECRET" not in page
+    assert "ValueError: boom" in page.errors
+    assert "ValueError: boom" in (project / "errors.log").read_text()
+
+
+def test_production_evaluates_nothing(production):
+    style = {"__debugger__": "yes", "cmd": "resource", "f": "style.css"}
+    assert production.get("/things/text", style).text == "naïve"
+
+
+def test_templates_are_listed_without_a_warning(tmp_path):
+    listed = paster("create", "--list-templates", cwd=tmp_path)
+    assert "Pylons application template" in listed
+    assert "Warning" not in listed
+
+
+def test_controllers_are_made_and_their_tests_pass(project):
+    paster("controller", "notes", cwd=project)
+    paster("controller", "admin/users", cwd=project)
+    assert "map.resource" in paster("restcontroller", "comment", "comments", cwd=project)
+    assert "from small.lib.base import BaseController, render" in (
+        project / "small" / "controllers" / "notes.py"
+    ).read_text(encoding="utf-8")
+    assert (project / "small" / "controllers" / "admin" / "__init__.py").exists()
+    tests = [f"small/tests/functional/test_{name}.py" for name in ("notes", "admin_users")]
+    subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], cwd=project, check=True)
+
+
+def test_routes_are_printed(project):
+    assert "/{controller}/{action}/{id}" in paster("routes", cwd=project)
+
+
+def test_the_shell_has_the_application_at_hand(project):
+    lines = "print(app.get('/things/text').body, config['pylons.package'], mapper)\n"
+    assert "b'na\\xc3\\xafve' small" in paster("shell", cwd=project, stdin=lines)
+
+
+def test_a_configuration_is_made_and_set_up(project):
+    paster("make-config", "Small", "live.ini", cwd=project)
+    assert "set debug = false" in (project / "live.ini").read_text(encoding="utf-8")
+    assert "Running setup_app()" in paster("setup-app", "live.ini", cwd=project)
