@@ -66,8 +66,9 @@ setup(
         "Simpycity==2.0.1",
         # 2.9.10 is the first that works on Python 3.13.
         "psycopg2>=2.9.10",
-        # 3.7 is the first whose `paster create` works on Python 3.
-        "PasteScript>=3.7",
+        # 3.7 is the first whose `paster create` works on Python 3; what is wrong in its other
+        # commands is corrected for it exactly.
+        "PasteScript==3.7.0",
         # Below about 76 requirements with a dot in the name (repoze.lru) are not found; 80.9 to 81
         # warn at each call of paster; 82 and later have no pkg_resources, which paster imports.
         "setuptools>=77,<80.9",
