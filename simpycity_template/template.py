@@ -57,15 +57,15 @@ def check_name(name: str, package: str) -> None:
         )
     of_package = f"{name!r} cannot be a project's name: its package would be called {package!r}, "
     if not package.isidentifier() or not package.isascii() or keyword.iskeyword(package):
-        refuse(of_package + "which Python cannot import. Choose another name.")
+        refuse(of_package + "which Python cannot import; choose another name.")
     if package in TAKEN_FOLDERS:
-        refuse(of_package + "a folder that the project needs for itself. Choose another name.")
+        refuse(of_package + "a folder that the project needs for itself; choose another name.")
     if is_importable(package):
-        refuse(of_package + "and hide the installed module of that name. Choose another name.")
+        refuse(of_package + "and hide the installed module of that name; choose another name.")
     if is_distribution(name):
         refuse(
-            f"{name!r} cannot be a project's name: a distribution of that name is installed. "
-            "Choose another name."
+            f"{name!r} cannot be a project's name: a distribution of that name is installed; "
+            "choose another name."
         )
 
 
@@ -91,14 +91,14 @@ def check_target(directory: str) -> None:
     """Refuse a place where the project cannot be written or would mix with other files."""
     if os.path.isdir(directory):
         if os.listdir(directory):
-            refuse(f"{directory} exists and has files in it. Choose another name or folder.")
+            refuse(f"{directory} exists and has files in it; choose another name or folder.")
     elif os.path.lexists(directory):
-        refuse(f"{directory} exists and is not a folder. Choose another name or folder.")
+        refuse(f"{directory} exists and is not a folder; choose another name or folder.")
     ground = os.path.abspath(directory)
     while not os.path.lexists(ground):
         ground = os.path.dirname(ground)
     if not os.access(ground, os.W_OK | os.X_OK):
-        refuse(f"{ground} is not writable. Choose another folder with -o.")
+        refuse(f"{ground} is not writable; choose another folder with -o.")
 
 
 def check_known(given: Sequence[str], known: Sequence[str]) -> None:
@@ -241,7 +241,7 @@ class SimpycityTemplate(Template):
             super().run(command, output_dir, _derived(vars))
         if not command.simulate:
             # PasteScript goes on with this, after its last hook, and does not mind a failure.
-            command.run_command = _egg_info(folder, command.run_command)
+            command.run_command = _egg_info(folder, command, vars)
 
     def write_files(self, command: Any, output_dir: str, vars: dict[str, Any]) -> None:
         """Copy the project's files, then those of its package."""
@@ -277,21 +277,37 @@ def _derived(vars: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _egg_info(folder: NewFolder, run_command: Callable[..., Any]) -> Callable[..., Any]:
+def _egg_info(folder: NewFolder, command: Any, vars: dict[str, Any]) -> Callable[..., Any]:
     """Return a `run_command` whose `setup.py egg_info` works or removes the project."""
+    run_command = command.run_command
 
-    def checked(*command: str, **options: Any) -> Any:
-        if command[1:] != ("setup.py", "egg_info"):
-            return run_command(*command, **options)
+    def checked(*arguments: str, **options: Any) -> Any:
+        if arguments[1:] != ("setup.py", "egg_info"):
+            return run_command(*arguments, **options)
         with folder:
             done = subprocess.run(
-                command, cwd=options["cwd"], capture_output=True, text=True, check=False
+                arguments, cwd=options["cwd"], capture_output=True, text=True, check=False
             )
             if done.returncode:
-                raise OSError(f"setup.py egg_info failed:\n{done.stderr.strip()}")
+                raise OSError(f"setup.py egg_info failed with {_last_line(done.stderr)}")
+        if command.verbose:
+            print(_next_steps(options["cwd"], vars["template_engine"]))
         return done.stdout
 
     return checked
+
+
+def _last_line(text: str) -> str:
+    return text.strip().rpartition("\n")[2]
+
+
+def _next_steps(directory: str, engine: str) -> str:
+    missing = "" if importlib.util.find_spec(engine) else f"    pip install {engine}\n"
+    return (
+        f"Next:\n    cd {os.path.relpath(directory)}\n{missing}"
+        "    paster setup-app development.ini\n"
+        "    paster serve --reload development.ini"
+    )
 
 
 def _say_interrupted(

@@ -1,0 +1,109 @@
+"""Makes projects from the template and runs them, in processes of their own, as a user would."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+PASTER = str(Path(sys.executable).with_name("paster"))
+ENGINES = ["mako", "jinja2", "genshi"]
+
+
+def run(*command: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end, without a terminal."""
+    options.setdefault("stdin", subprocess.DEVNULL if "input" not in options else None)
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False, **options
+    )
+
+
+def paster(*arguments: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run paster to its end."""
+    return run(PASTER, *arguments, cwd=cwd, **options)
+
+
+def create(folder: Path, name: str, *variables: str) -> Path:
+    """Create a project, and return where it is."""
+    done = paster(
+        "create", "-q", "-t", "simpycity", "--no-interactive", name, *variables, cwd=folder
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return folder / name
+
+
+def set_up(project: Path, ini: str = "development.ini") -> None:
+    """Bring the schema into the project's database."""
+    done = paster("setup-app", ini, cwd=project)
+    assert done.returncode == 0, done.stderr
+
+
+def change(file: Path, setting: str, value: str) -> None:
+    """Give a setting of an INI file another value."""
+    text, times = re.subn(
+        rf"(?m)^{re.escape(setting)} =.*", f"{setting} = {value}", file.read_text()
+    )
+    assert times == 1
+    file.write_text(text)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextmanager
+def served(project: Path, ini: str = "development.ini", *options: str) -> Iterator[str]:
+    """Serve a project while the block runs, and yield its address."""
+    port = free_port()
+    change(project / ini, "port", str(port))
+    address = f"http://127.0.0.1:{port}"
+    log = project / "serve.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [PASTER, "serve", *options, ini],
+            cwd=project,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+        try:
+            wait_until(lambda: answers(address) or server.poll() is not None)
+            assert server.poll() is None, log.read_text()
+            yield address
+        finally:
+            # The whole group: with --reload there are two processes.
+            os.killpg(server.pid, signal.SIGINT)
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)
+                raise
+
+
+def answers(address: str) -> bool:
+    """Tell whether a server listens there, whatever it answers."""
+    try:
+        urllib.request.urlopen(address + "/style.css", timeout=30).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def wait_until(condition: Any, seconds: float = 60.0) -> None:
+    """Return as soon as the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
