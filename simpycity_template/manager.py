@@ -54,6 +54,11 @@ class Manager:
 
     A scope is a thread's unit of work. Where none was begun with ``scope()``, the first use of a
     connection begins one, and ``cleanup()`` ends it. Use ``get_manager()`` to make one.
+
+    Attributes:
+        name: what ``get_manager()`` was given.
+        config: what Simpycity takes as ``config=``, for a second database: a model with
+            ``config = manager.config`` uses this manager's connections.
     """
 
     def __init__(self, name: str) -> None:
