@@ -154,6 +154,15 @@ CORRECTIONS = [
         new="_py3.first_match(self.accept, mimetypes)",
     ),
     Correction(
+        "the exception of an HTTP response",
+        "pylons.controllers.util",
+        why="The response itself can be raised, and WebOb dropped the name; Pylons' own tests "
+        "and applications still raise it.",
+        old="from webob.exc import status_map",
+        new="from webob.exc import status_map, WSGIHTTPException; "
+        "WSGIHTTPException.exception = property(lambda self: self)",
+    ),
+    Correction(
         "the name of the cookies' dictionary",
         "pylons.controllers.util",
         why="WebOb's str_cookies is gone; cookies has text in both Pythons' sense.",

@@ -40,10 +40,16 @@ def translate(source: str, name: str) -> str:
     """Return the source of a module as Python 3, line by line."""
     translated = corrections.correct(source, name)
     if corrections.is_translated(name):
-        translated = str(_tool().refactor_string(translated + "\n", name))[:-1]
+        translated = to_python3(translated, name)
     if translated.count("\n") != source.count("\n"):
         raise ImportError(f"The translation of {name} moved its lines.", name=name)
     return translated
+
+
+def to_python3(source: str, name: str) -> str:
+    """Return Python 2 source as Python 3, without any corrections."""
+    # The line break is for sources that lack one at their end.
+    return str(_tool().refactor_string(source + "\n", name))[:-1]
 
 
 @lru_cache
