@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pkg_resources
@@ -14,6 +15,8 @@ from webtest import TestApp
 PASTER = os.path.join(os.path.dirname(sys.executable), "paster")
 
 CONTROLLER = """
+from hashlib import sha256
+
 import pylons
 from beaker.cache import cache_region
 from pylons import app_globals, cache, request, response, session, tmpl_context as c, url
@@ -57,6 +60,12 @@ class ThingsController(BaseController):
         secret = 41
         raise ValueError("boom")
     def arguments(self, id, start_response, environ): return f"{id} {environ['PATH_INFO']}"
+    def here(self): return url.current(action="text")
+    @jsonify
+    def upload(self):
+        file = request.POST["file"]
+        digest = sha256(file.file.read()).hexdigest()
+        return {"name": file.filename, "digest": digest, "note": request.POST["note"]}
     def missing(self): abort(404, "not here")
     def elsewhere(self): redirect(url(controller="things", action="text", q="ä"))
     def unicode_elsewhere(self): redirect("/ä")
@@ -205,6 +214,17 @@ def test_an_action_may_return_text_bytes_or_pieces_of_either(app, action, body):
 
 def test_an_action_gets_the_arguments_that_it_names(app):
     assert app.get("/things/arguments/7").text == "7 /things/arguments/7"
+
+
+def test_the_parts_of_a_path_are_decoded(app):
+    assert app.get("/things/arguments/%C3%A4%20b").text == "ä b /things/arguments/Ã¤ b"
+    assert app.get("/things/here/%C3%A4").text == "/things/text/%C3%A4"
+
+
+def test_a_large_upload_arrives_whole(app):
+    sent = os.urandom(1 << 20)
+    page = app.post("/things/upload", {"note": "ü"}, upload_files=[("file", "ß.bin", sent)])
+    assert page.json == {"name": "ß.bin", "digest": sha256(sent).hexdigest(), "note": "ü"}
 
 
 def test_a_session_lasts(app):

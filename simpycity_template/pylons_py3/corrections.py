@@ -140,6 +140,13 @@ CORRECTIONS = [
         new=", charset=request_defaults['charset'])\n\n\n",
     ),
     Correction(
+        "the parts of the path",
+        "pylons.wsgiapp",
+        why="Routes leaves each byte a character of its own; on Python 2 it decoded them.",
+        old="req.link, req.route_dict = environ['wsgiorg.routing_args']",
+        new="req.link, req.route_dict = _py3.routing_args(environ)",
+    ),
+    Correction(
         "the languages that a browser accepts",
         "pylons.controllers.util",
         why="The parts of WebOb's header object that it used are gone.",
@@ -404,6 +411,17 @@ CORRECTIONS = [
     ),
 ]
 
+# Other packages, which may correct it themselves in a later release.
+CORRECTIONS += [
+    Correction(
+        "the list of modules to watch",
+        "paste.reloader",
+        why="On Python 2 it was a copy; an import in another thread ended `serve --reload`.",
+        old="in sys.modules.values():",
+        new="in list(sys.modules.values()):",
+    ),
+]
+
 # The files that `paster create -t pylons` writes; they are named by their path in the package.
 CORRECTIONS += [
     Correction(
@@ -488,16 +506,18 @@ def correct(source: str, module: str) -> str:
     """Apply the corrections of a module to its installed text.
 
     Raises:
-        ImportError: where an entry does not fit, because the text is not that of the release
-            that the entry was written for.
+        ImportError: where an entry does not fit Python 2 code, because the text is not that of
+            the release that the entry was written for. Elsewhere a later release may be
+            installed, and the entry is left out.
     """
     for entry in CORRECTIONS:
         if entry.module == module:
-            if source.count(entry.old) != entry.times:
+            if source.count(entry.old) == entry.times:
+                source = source.replace(entry.old, entry.new)
+            elif is_translated(module):
                 raise ImportError(
                     f"{module} cannot be corrected for Python 3: the text of "
                     f'"{entry.name}" is not in it as expected; install the release again.',
                     name=module,
                 )
-            source = source.replace(entry.old, entry.new)
     return source

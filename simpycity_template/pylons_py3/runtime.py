@@ -1,6 +1,7 @@
 """What corrected lines call; they know it as ``_py3``."""
 
 import gettext
+from contextlib import suppress
 from types import SimpleNamespace
 
 from tempita import paste_script_template_renderer
@@ -99,6 +100,16 @@ class Following:
         finally:
             # Its iterator is not `first` any longer where the application has read it.
             close(self._response.app_iter)
+
+
+def routing_args(environ):
+    """Decode what Routes found in the path, and return its result."""
+    generator, match = environ["wsgiorg.routing_args"]
+    for name, value in match.items():
+        if isinstance(value, str):
+            with suppress(UnicodeError):
+                match[name] = value.encode("latin-1").decode("utf-8")
+    return generator, match
 
 
 def languages(request):
