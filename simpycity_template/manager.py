@@ -160,6 +160,15 @@ class Manager:
             )
         return self._in_scope(label)
 
+    @property
+    def in_scope(self) -> bool:
+        """Whether a request, a job or a ``scope()`` has begun in this thread and has not ended.
+
+        A query alone begins none of them.
+        """
+        scope = getattr(self._local, "scope", None)
+        return scope is not None and scope.begun
+
     def cleanup(self) -> None:
         """End the unit of work: ROLLBACK, and release what the current scope has. Never raises."""
         scope = getattr(self._local, "scope", None)
@@ -240,7 +249,7 @@ class Manager:
     def _scope(self) -> Scope:
         scope: Scope | None = getattr(self._local, "scope", None)
         if scope is None:
-            scope = Scope(threading.current_thread().name)
+            scope = Scope(threading.current_thread().name, begun=False)
             self.enter(scope)
         return scope
 

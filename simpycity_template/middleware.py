@@ -41,20 +41,14 @@ def respond_in_scope(
     start_response: Callable[..., Any],
 ) -> Iterable[bytes]:
     """Call ``application`` in a scope that lasts until its response is complete."""
-    key = f"simpycity_template.{manager.name}"
-    if key not in environ:
-        # A new request of this thread, not one within another (an error document): whatever
-        # the thread still streams, its server has forgotten to close.
-        _close_abandoned_streams(manager)
-    environ[key] = True
-    scope = Scope(_label(environ))
+    scope = request_scope(manager, environ)
     with _current(manager, scope):
         try:
             body = application(environ, start_response)
         except BaseException:
             scope.close()
             raise
-        if _is_complete(body, environ):
+        if is_complete(body, environ):
             scope.close()
             return body
     return Stream(body, manager, scope)
@@ -134,7 +128,18 @@ def _close_abandoned_streams(manager: Manager) -> None:
             log.exception("closing the abandoned body of %r failed", stream.scope.label)
 
 
-def _is_complete(body: Any, environ: dict[str, Any]) -> bool:
+def request_scope(manager: Manager, environ: dict[str, Any]) -> Scope:
+    """A scope for the request of ``environ``, not yet entered."""
+    key = f"simpycity_template.{manager.name}"
+    if key not in environ:
+        # A new request of this thread, not one within another (an error document): whatever
+        # the thread still streams, its server has forgotten to close.
+        _close_abandoned_streams(manager)
+    environ[key] = True
+    return Scope(_label(environ))
+
+
+def is_complete(body: Any, environ: dict[str, Any]) -> bool:
     """Whether nothing of ``body`` is still to be computed: a list, or a file for the server."""
     wrapper = environ.get("wsgi.file_wrapper")
     return isinstance(body, (list, tuple)) or (

@@ -217,12 +217,14 @@ class Hold:
 class Scope:
     """Everything that one thread opened for one unit of work."""
 
-    def __init__(self, label: str) -> None:
+    def __init__(self, label: str, begun: bool = True) -> None:
         """
         Arguments:
             label: what the unit of work is called, ``"GET /notes/7"`` for example.
+            begun: whether somebody began it; False where a thread's first use did.
         """
         self.label = label
+        self.begun = begun
         # The scope of the same thread that waits meanwhile.
         self.outer: Scope | None = None
         self.holds: dict[object, Hold] = {}

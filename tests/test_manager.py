@@ -504,6 +504,13 @@ class TestScopes:
         in_thread(lambda: job(0))
         assert in_use(manager) == []
 
+    def test_a_query_alone_begins_no_unit_of_work(self, manager):
+        pid()
+        assert not manager.in_scope
+        with manager.scope("work"):
+            assert manager.in_scope
+        assert not manager.in_scope
+
     def test_an_exception_leaves_the_scope_clean(self, manager):
         with pytest.raises(ZeroDivisionError), manager.scope("job"):
             backend()
