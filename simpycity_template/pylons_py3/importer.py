@@ -1,17 +1,22 @@
 """Finds modules of Python 2 where they are installed, and loads their translation.
 
 The ordinary finders say where a module is. What is loaded is its translation, compiled under
-the name of the installed file, so that tracebacks, debuggers and profilers lead there.
+the name of the installed file, so that tracebacks, debuggers and profilers lead there; the line
+that they show is the one that runs.
 """
 
+import linecache
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from importlib import import_module
 from importlib.abc import Loader
-from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import source_hash, spec_from_loader
+from pkgutil import get_importer
 from types import CodeType, ModuleType
+from typing import cast
 from zipimport import zipimporter
 
 from simpycity_template.pylons_py3 import cache, corrections
@@ -37,19 +42,26 @@ def find_spec(fullname, path=None, target=None) -> ModuleSpec | None:
         return None
     if type(spec.loader) is SourceFileLoader:
         spec.loader = FileLoader(fullname, spec.loader.path)
-    elif type(spec.loader) is zipimporter:
-        spec.loader = ZipLoader(os.path.join(spec.loader.archive, spec.loader.prefix))
-    else:
+    elif type(spec.loader) is not ZipLoader:
         return None
     if "." not in fullname:
         corrections.check_version(fullname, spec.submodule_search_locations)
+    # It would name the byte code of the installed file.
     spec.cached = None
     return spec
 
 
 def _installed(fullname, path, target) -> ModuleSpec | None:
+    for entry in sys.path if path is None else path:
+        if type(get_importer(entry)) is zipimporter:
+            spec = ZipLoader(entry).find_spec(fullname, target)
+        else:
+            spec = PathFinder.find_spec(fullname, [entry], target)
+        # Without a loader it is a folder that is no package, and the search goes on.
+        if spec is not None and spec.loader is not None:
+            return spec
     for finder in sys.meta_path:
-        if finder is not Finder and hasattr(finder, "find_spec"):
+        if finder not in (Finder, PathFinder) and hasattr(finder, "find_spec"):
             spec = finder.find_spec(fullname, path, target)
             if spec is not None:
                 return spec
@@ -75,30 +87,72 @@ class Alias(Loader):
 class FileLoader(SourceFileLoader):
     """Loads a translated module from a file."""
 
+    def translated(self) -> cache.Translated:
+        """Return the translated module."""
+        stats = os.stat(self.path)
+        state = _bytes(stats.st_mtime) + _bytes(stats.st_size)
+        return _translated(self.name, self.path, self.get_data, state)
+
     def get_code(self, fullname: str) -> CodeType:
         """Return the code of the translated module."""
-        stats = self.path_stats(self.path)
-        state = _bytes(stats["mtime"]) + _bytes(stats["size"])
-        return _code(fullname, self.path, self.get_data, state)
+        return self.translated().code
+
+    def get_source(self, fullname: str) -> str:
+        """Return the source that runs."""
+        return self.translated().source
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the module."""
         _provide_runtime(module)
         super().exec_module(module)
+        # Tracebacks, pdb and inspect would read the file otherwise, and inspect parses it.
+        stats = os.stat(self.path)
+        lines = cast(list[str], Lines(self))
+        linecache.cache[self.path] = (stats.st_size, stats.st_mtime, lines, self.path)
 
 
 class ZipLoader(zipimporter):
     """Loads a translated module from a zip archive."""
 
+    def get_filename(self, fullname: str) -> str:
+        """Return where the module is, without compiling it as the base class does."""
+        base = os.path.join(self.archive, self.prefix + fullname.rpartition(".")[2])
+        return os.path.join(base, "__init__.py") if self.is_package(fullname) else f"{base}.py"
+
+    def translated(self, fullname: str) -> cache.Translated:
+        """Return the translated module."""
+        path = self.get_filename(fullname)
+        return _translated(fullname, path, self.get_data, source_hash(self.get_data(path)))
+
     def get_code(self, fullname: str) -> CodeType:
         """Return the code of the translated module."""
-        path = self.get_filename(fullname)
-        return _code(fullname, path, self.get_data, source_hash(self.get_data(path)))
+        return self.translated(fullname).code
+
+    def get_source(self, fullname: str) -> str:
+        """Return the source that runs."""
+        return self.translated(fullname).source
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the module."""
         _provide_runtime(module)
         super().exec_module(module)
+
+
+class Lines(Sequence):
+    """The lines of the source that runs, read when a tool first asks for one."""
+
+    def __init__(self, loader: FileLoader) -> None:
+        self._loader = loader
+
+    @cached_property
+    def _lines(self) -> list[str]:
+        return self._loader.get_source(self._loader.name).splitlines(keepends=True)
+
+    def __getitem__(self, index):
+        return self._lines[index]
+
+    def __len__(self):
+        return len(self._lines)
 
 
 def _provide_runtime(module: ModuleType) -> None:
@@ -106,8 +160,10 @@ def _provide_runtime(module: ModuleType) -> None:
         module.__dict__["_py3"] = import_module("simpycity_template.pylons_py3.runtime")
 
 
-def _code(name: str, path: str, get_data: Callable[[str], bytes], state: bytes) -> CodeType:
-    """Return the code of a translated module, from the cache where it is there.
+def _translated(
+    name: str, path: str, get_data: Callable[[str], bytes], state: bytes
+) -> cache.Translated:
+    """Return a translated module, from the cache where it is there.
 
     Args:
         name: the module's full name.
@@ -115,13 +171,14 @@ def _code(name: str, path: str, get_data: Callable[[str], bytes], state: bytes) 
         get_data: reads that file.
         state: eight bytes that change with the file.
     """
-    code = cache.read(path, state)
-    if code is None:
-        from simpycity_template.pylons_py3.translation import compile_module
+    found = cache.read(path, state)
+    if found is None:
+        from simpycity_template.pylons_py3.translation import translate
 
-        code = compile_module(get_data(path), path, name)
-        cache.write(path, state, code)
-    return code
+        source = translate(get_data(path), name)
+        found = cache.Translated(compile(source, path, "exec", dont_inherit=True), source)
+        cache.write(path, state, found)
+    return found
 
 
 def _bytes(number: float) -> bytes:

@@ -1,0 +1,234 @@
+"""How modules of Pylons are found, translated, cached and shown to tools."""
+
+import inspect
+import os
+import re
+import shutil
+import subprocess
+import sys
+import traceback
+import zipfile
+from importlib.util import find_spec
+from pathlib import Path
+from types import CodeType
+
+import pylons
+import pytest
+
+SITE = Path(pylons.__file__).parents[1]
+SOURCES = sorted((SITE / "pylons").rglob("*.py"))
+
+IMPORT = """
+import sys, pylons
+print("translated" if "fissix" in sys.modules else "from the cache")
+"""
+
+
+class Environment:
+    """A copy of the installed Pylons, which processes see before the installed one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.site = folder / "site"
+        self.user = folder / "user"
+        self.site.mkdir()
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(SITE / "pylons", self.site / "pylons", ignore=ignore)
+        shutil.copytree(SITE / "Pylons-1.0.3.dist-info", self.site / "Pylons-1.0.3.dist-info")
+        self.path = str(self.site)
+
+    def start(self, code: str = IMPORT, *options: str) -> subprocess.Popen:
+        """Start Python with some code."""
+        environ = {**os.environ, "PYTHONPATH": self.path, "XDG_CACHE_HOME": str(self.user)}
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        return subprocess.Popen(
+            [sys.executable, *options, "-c", code],
+            env=environ,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def run(self, code: str = IMPORT, *options: str) -> str:
+        """Run some code, and return what it printed."""
+        return self.start(code, *options).communicate()[0].strip()
+
+    def cached(self) -> list[Path]:
+        """List the cached translations beside the sources."""
+        return sorted((self.site / "pylons").rglob("*pylonspy3*"))
+
+
+@pytest.fixture
+def environment(tmp_path) -> Environment:
+    return Environment(tmp_path)
+
+
+def test_start_up_loads_nothing_but_itself():
+    root = Path(find_spec("simpycity_template").origin).parents[1]
+    code = f"""
+import sys
+sys.path.insert(0, {str(root)!r})
+before = set(sys.modules)
+import simpycity_template.pylons_py3.startup
+print(*sorted(set(sys.modules) - before))
+"""
+    run = [sys.executable, "-I", "-S", "-c", code]
+    loaded = subprocess.run(run, text=True, stdout=subprocess.PIPE, check=True).stdout.split()
+    assert loaded == [
+        "simpycity_template",
+        "simpycity_template.pylons_py3",
+        "simpycity_template.pylons_py3.startup",
+    ]
+
+
+def _functions(code: CodeType):
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield constant
+            yield from _functions(constant)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(SITE)))
+def test_each_definition_keeps_its_line(path):
+    name = ".".join(path.relative_to(SITE).with_suffix("").parts).removesuffix(".__init__")
+    installed = path.read_text(encoding="utf-8").split("\n")
+    for code in _functions(find_spec(name).loader.get_code(name)):
+        if code.co_name.isidentifier():
+            # Decorators stand before the definition.
+            lines = "\n".join(installed[code.co_firstlineno - 1 :])
+            assert re.match(rf"(\s*@.*\n)*\s*(def|class) {code.co_name}\b", lines)
+
+
+def test_tracebacks_lead_to_the_installed_file_and_show_what_runs():
+    from pylons.controllers.util import abort
+
+    with pytest.raises(Exception) as caught:
+        abort(404)
+    frame = traceback.extract_tb(caught.tb)[-1]
+    assert frame.filename == str(SITE / "pylons" / "controllers" / "util.py")
+    assert frame.line == "raise exc"
+    assert Path(frame.filename).read_text().split("\n")[frame.lineno - 1].strip() == "raise exc"
+
+
+def test_inspect_finds_the_source_of_functions_and_classes():
+    from pylons.controllers import WSGIController
+
+    assert inspect.getsource(WSGIController).startswith("class WSGIController(object):")
+    assert "except HTTPException as httpe:" in inspect.getsource(WSGIController._inspect_call)
+
+
+def test_modules_are_translated_once(environment):
+    assert environment.run() == "translated"
+    assert environment.run() == "from the cache"
+    assert environment.cached()
+
+
+def test_installed_files_stay_as_they_are(environment):
+    before = {path: path.read_bytes() for path in environment.site.rglob("*.*") if path.is_file()}
+    environment.run()
+    assert all(path.read_bytes() == data for path, data in before.items())
+
+
+def test_a_changed_source_is_translated_again(environment):
+    environment.run()
+    with open(environment.site / "pylons" / "configuration.py", "a") as file:
+        file.write("\nchanged = True\n")
+    assert environment.run() == "translated"
+
+
+def test_another_version_of_the_corrections_translates_again(environment):
+    environment.run()
+    other = (
+        "from simpycity_template.pylons_py3 import cache; cache._fingerprint = lambda: b'8' * 8\n"
+    )
+    assert environment.run(other + IMPORT) == "translated"
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: data[: len(data) // 2],
+        lambda data: data[:-9] + b"\0" + data[-8:],
+        lambda _: b"",
+    ],
+    ids=["cut short", "altered", "empty"],
+)
+def test_a_damaged_cache_is_made_again(environment, damage):
+    environment.run()
+    for path in environment.cached():
+        path.write_bytes(damage(path.read_bytes()))
+    assert environment.run() == "translated"
+    assert environment.run() == "from the cache"
+
+
+def test_optimised_byte_code_is_kept_apart(environment):
+    environment.run()
+    assert environment.run(IMPORT, "-O") == "translated"
+    assert environment.run(IMPORT, "-O") == "from the cache"
+    assert environment.run() == "from the cache"
+
+
+def test_nothing_is_written_when_python_is_told_so(environment):
+    environment.run(IMPORT, "-B")
+    assert not environment.cached()
+    assert not (environment.user / "pylons_py3").exists()
+
+
+def test_a_folder_that_cannot_be_written_is_cached_for_the_user(environment):
+    # Also root cannot make a folder where a file is.
+    for folder in {path.parent for path in (environment.site / "pylons").rglob("*.py")}:
+        (folder / "__pycache__").write_text("")
+    assert environment.run() == "translated"
+    assert environment.run() == "from the cache"
+
+
+def test_nowhere_to_cache_is_no_problem(environment):
+    for folder in {path.parent for path in (environment.site / "pylons").rglob("*.py")}:
+        (folder / "__pycache__").write_text("")
+    environment.user.write_text("")
+    assert environment.run() == "translated"
+    assert environment.run() == "translated"
+
+
+def test_processes_that_start_at_once_do_not_disturb_each_other(environment):
+    processes = [environment.start() for _ in range(4)]
+    assert {process.communicate()[0].strip() for process in processes} <= {
+        "translated",
+        "from the cache",
+    }
+    assert all(path.suffix == ".pyc" for path in environment.cached())
+    assert environment.run() == "from the cache"
+
+
+def test_pylons_in_a_zip_archive_is_translated_and_cached(environment):
+    environment.path = str(environment.site / "bundle.zip")
+    with zipfile.ZipFile(environment.path, "w") as archive:
+        for path in (environment.site / "pylons").rglob("*.*"):
+            archive.write(path, path.relative_to(environment.site))
+    shutil.rmtree(environment.site / "pylons")
+    assert environment.run() == "translated"
+    assert environment.run() == "from the cache"
+    code = (
+        "import pylons.util as u, inspect; print(u.__file__, inspect.getsource(u.resolve_dotted))"
+    )
+    shown = environment.run(code)
+    assert "bundle.zip/pylons/util.py" in shown
+    assert "def resolve_dotted(name):" in shown
+
+
+def test_another_pylons_is_refused_in_one_sentence(environment):
+    metadata = environment.site / "Pylons-1.0.3.dist-info" / "METADATA"
+    metadata.write_text(metadata.read_text().replace("Version: 1.0.3", "Version: 1.0.2"))
+    assert environment.run().split("\n")[-1] == (
+        "ImportError: Pylons 1.0.2 cannot be imported: only Pylons 1.0.3 is corrected for "
+        'Python 3; install it with: pip install "Pylons==1.0.3"'
+    )
+
+
+def test_a_pylons_with_another_text_is_refused_in_one_sentence(environment):
+    source = environment.site / "pylons" / "controllers" / "util.py"
+    source.write_text(source.read_text().replace("str_cookies", "cookies"))
+    assert (
+        environment.run()
+        .split("\n")[-1]
+        .startswith("ImportError: pylons.controllers.util cannot be corrected for Python 3: ")
+    )
