@@ -2,12 +2,17 @@
 
 import os
 import shutil
+import subprocess
+import sys
+import sysconfig
+from importlib import metadata
+from pathlib import Path
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
 from setuptools.command.editable_wheel import editable_wheel
 
-HERE = os.path.dirname(os.path.abspath(__file__))
+HERE = Path(__file__).resolve().parent
 
 # The package of a generated application stands at the top of the checkout, and is
 # installed beside the other files of the generated project.
@@ -24,7 +29,7 @@ class BuildWithStartUp(build_py):
 
     def run(self):
         super().run()
-        self.copy_file(os.path.join(HERE, START_UP), os.path.join(self.build_lib, START_UP))
+        self.copy_file(str(HERE / START_UP), os.path.join(self.build_lib, START_UP))
 
 
 class EditableWithStartUp(editable_wheel):
@@ -38,7 +43,44 @@ class EditableWithStartUp(editable_wheel):
 
     def _install_namespaces(self, installation_dir, pth_prefix):
         super()._install_namespaces(installation_dir, pth_prefix)
-        shutil.copy(os.path.join(HERE, START_UP), installation_dir)
+        shutil.copy(HERE / START_UP, installation_dir)
+
+
+def psycopg2() -> str:
+    """Return the requirement of psycopg2, which has wheels for Windows only.
+
+    2.9.10 is the first that works on Python 3.13. Where pip installs on a machine that cannot
+    compile it, the folder beside us stands in; else that would end in pages of compiler output.
+    """
+    if not PIP or sys.platform == "win32" or has_psycopg2() or can_compile_psycopg2():
+        return "psycopg2>=2.9.10"
+    return f"psycopg2 @ {(HERE / 'psycopg2-from-binary').as_uri()}"
+
+
+# Only then is what we build for this machine; `python -m build` makes wheels for any.
+PIP = "PIP_BUILD_TRACKER" in os.environ
+
+
+def has_psycopg2() -> bool:
+    """Tell whether psycopg2 is installed where we are about to be."""
+    # Not on sys.path, which is that of the isolated build.
+    site_packages = [sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]
+    return any(metadata.distributions(name="psycopg2", path=site_packages))
+
+
+def can_compile_psycopg2() -> bool:
+    """Tell whether there are a C compiler, Python's headers and those of libpq."""
+    compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
+    if not shutil.which(compiler) or not Path(sysconfig.get_path("include"), "Python.h").exists():
+        return False
+    try:
+        # Asked, because Debian's is there also without the headers, and then it fails.
+        headers = subprocess.check_output(
+            ["pg_config", "--includedir"], text=True, stderr=subprocess.DEVNULL
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return Path(headers.strip(), "libpq-fe.h").exists()
 
 
 setup(
@@ -46,11 +88,14 @@ setup(
     version="0.1.0",
     description="A Paster template for Pylons with PostgreSQL functions, and connections that "
     "cannot leak",
+    long_description=(HERE / "README.txt").read_text(),
+    long_description_content_type="text/x-rst",
     license="MIT",
+    license_files=["LICENSE.txt"],
     python_requires=">=3.10",
     packages=[
         *find_packages(include=["simpycity_template", "simpycity_template.*"]),
-        *([SKELETON] if os.path.isdir("+package+") else []),
+        SKELETON,
     ],
     package_dir={SKELETON: "+package+"},
     package_data={
@@ -64,8 +109,7 @@ setup(
         "Pylons==1.0.3",
         # The last release (2016); what needs correcting in it is corrected for it exactly.
         "Simpycity==2.0.1",
-        # 2.9.10 is the first that works on Python 3.13.
-        "psycopg2>=2.9.10",
+        psycopg2(),
         # 3.7 is the first whose `paster create` works on Python 3; what is wrong in its other
         # commands is corrected for it exactly.
         "PasteScript==3.7.0",
@@ -85,7 +129,7 @@ setup(
         "jinja2": ["Jinja2>=3.1"],
         "genshi": ["Genshi>=0.7.9"],
         "test": ["pytest>=8", "pytest-xdist>=3.6", "WebTest>=3.0"],
-        "docs": ["Sphinx>=8"],
+        "docs": ["Sphinx>=8", "furo"],
         "dev": ["mypy", "ruff", "types-psycopg2"],
     },
     entry_points={

@@ -1,0 +1,49 @@
+# Sets everything up in .venv, from a fresh clone, and runs it. `make help` lists the targets.
+
+PYTHON ?= python3
+PORT ?= 5000
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+SOURCES := setup.py pyproject.toml psycopg2-from-binary/pyproject.toml
+
+.PHONY: help demo test lint docs clean
+
+help:  ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
+
+demo: $(VENV)/demo.done  ## create a project, and serve it; PORT=8080 make demo for another port
+	@$(VENV)/bin/python demo.py --port $(PORT)
+
+test: $(VENV)/dev.done  ## run all tests
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+
+lint: $(VENV)/dev.done  ## check style and types
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+docs: $(VENV)/dev.done  ## build the documentation into docs/_build
+	$(VENV)/bin/python -m sphinx -q -W docs docs/_build
+
+clean:  ## remove what the other targets made
+	rm -rf $(VENV) .demo build dist docs/_build *.egg-info .*_cache
+
+# Each is the time when the packages named in its rule were last installed.
+
+$(VENV)/demo.done: $(SOURCES) | $(VENV)/bin/python
+	@echo "Installing into $(VENV) ..."
+	@$(PIP) install --use-pep517 --editable '.[embedded]'
+	@touch $@
+
+$(VENV)/dev.done: $(SOURCES) | $(VENV)/bin/python
+	@echo "Installing into $(VENV), with what tests and documentation need ..."
+	@$(PIP) install --use-pep517 --editable '.[embedded,jinja2,genshi,test,docs,dev]'
+	@touch $@
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || \
+	  { echo "There is no $(PYTHON): install Python 3.10 or later."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+	  { echo "`$(PYTHON) --version` is too old: PYTHON=python3.12 make ..., or another from 3.10 on."; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	  { echo "$(PYTHON) cannot make virtual environments: apt install python3-venv (Debian, Ubuntu)."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
