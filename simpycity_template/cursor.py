@@ -3,6 +3,7 @@
 A cursor that outlives its scope must not speak: by then its connection serves another scope.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,11 @@ from psycopg2.extras import DictCursor
 from simpycity.handle import Cursor, TypedCursor
 
 from simpycity_template.corrections import corrects
+
+IDLE = extensions.TRANSACTION_STATUS_IDLE
+
+# A COMMIT written as SQL, also after other statements.
+_COMMIT = re.compile(r"(?:^|;)\s*(?:commit|end)\b", re.IGNORECASE)
 
 _stock = dict(vars(Cursor))
 
@@ -57,12 +63,22 @@ class ScopedCursor:
             self.holder.last_sql = query if isinstance(query, str) else repr(query)
         if (
             connection.status == extensions.STATUS_BEGIN
-            and connection.get_transaction_status() == extensions.TRANSACTION_STATUS_IDLE
+            and connection.get_transaction_status() == IDLE
         ):
             # A COMMIT or ROLLBACK was written as SQL. psycopg2 believes its transaction goes on
             # and would send this statement without BEGIN: the server would commit it by itself.
             connection.rollback()
-        return DictCursor.execute(self, query, vars)
+        try:
+            return DictCursor.execute(self, query, vars)
+        except psycopg2.OperationalError as error:
+            if self.holder and _COMMIT.search(self.holder.last_sql):
+                connection.check_outcome(error)
+            raise
+        finally:
+            if self.holder and not connection.closed:
+                # Beside COMMIT also BEGIN may be written as SQL.
+                state = connection.get_transaction_status()
+                connection.begun = connection.autocommit and state != IDLE
 
     callproc = _in_scope("callproc")
     copy_expert = _in_scope("copy_expert")

@@ -18,8 +18,8 @@ from simpycity_template.corrections import corrects
 from simpycity_template.settings import isolation_level as parse_isolation_level
 
 if TYPE_CHECKING:
+    from simpycity_template.connection import Connection
     from simpycity_template.manager import Manager
-    from simpycity_template.pool import Connection
 
 _stock = dict(vars(Handle))
 
@@ -64,13 +64,13 @@ class ManagedHandle:
         if self.manager is None:
             _stock["__init__"](self, dsn, config, isolation_level)
             return
+        # Scopes know the handle by this: ids are used again, and keeping the handle itself
+        # would keep its connection from being freed with it.
+        self.key = object()
         elsewhere = config not in (None, simpycity_config, self.manager.config)
         self.config = config or self.manager.config
         self.dsn = dsn or (config.dsn() if elsewhere else None)
         self.isolation_level = parse_isolation_level("isolation_level", isolation_level)
-        # Scopes know the handle by this: ids are used again, and keeping the handle itself
-        # would keep its connection from being freed with it.
-        self.key = object()
 
     @property
     def conn(self: Any) -> "Connection":

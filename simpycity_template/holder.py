@@ -14,7 +14,7 @@ from time import monotonic
 import simpycity
 from psycopg2 import extensions
 
-_TRANSACTION = {
+_TRANSACTION: dict[int | None, str] = {
     extensions.TRANSACTION_STATUS_IDLE: "idle",
     extensions.TRANSACTION_STATUS_ACTIVE: "active",
     extensions.TRANSACTION_STATUS_INTRANS: "in transaction",
@@ -80,8 +80,8 @@ class Status:
         )
 
 
-def transaction_state(status: int) -> str:
-    """The word for one of psycopg2's ``TRANSACTION_STATUS_*``."""
+def transaction_state(status: int | None) -> str:
+    """The word for one of psycopg2's ``TRANSACTION_STATUS_*``; None is a closed connection's."""
     return _TRANSACTION.get(status, "lost")
 
 

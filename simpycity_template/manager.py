@@ -4,15 +4,17 @@ import atexit
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, _GeneratorContextManager, contextmanager
 from dataclasses import replace
 from functools import partial
+from math import ceil
 from typing import Any
 
 import psycopg2
 import simpycity.config
-from psycopg2.extensions import connection
+from psycopg2.extensions import connection, parse_dsn
 from simpycity.handle import Handle
 
 # Imported for what they correct in Simpycity.
@@ -68,9 +70,10 @@ class Manager:
         # The DSN of the embedded server, once it is started.
         self._server: str | None = None
         self._pools: dict[str | None, Pool] = {}
-        self._lock = threading.Lock()
-        self._local = threading.local()
-        self._handle: Handle | None = None
+        self._lock = threading.RLock()
+        self._thread = _Thread()
+        self._handle = Handle(config=self.config)
+        _managers.add(self)
 
     def configure(
         self, config: Mapping[str, Any], prefix: str = "simpycity.", default: bool = True
@@ -87,10 +90,12 @@ class Manager:
             ValueError: a setting is wrong; the message names it.
         """
         settings = Settings.from_config(config, prefix)
-        if settings != self._settings:
-            self.dispose()
-            self._settings = settings
-            self._server = None
+        with self._lock:
+            pools: dict[str | None, Pool] = {}
+            if settings != self._settings:
+                self._settings, self._server = settings, None
+                pools, self._pools = self._pools, pools
+        _close(pools)
         if default:
             simpycity.config.handle_factory = self.config.handle_factory
 
@@ -100,8 +105,6 @@ class Manager:
         It can be kept, at module level too: it stands for the connection of the scope that uses
         it, whichever that is.
         """
-        if self._handle is None:
-            self._handle = Handle(config=self.config)
         return self._handle
 
     def open(self, isolation_level: int | str | None = None) -> Handle:
@@ -166,12 +169,12 @@ class Manager:
 
         A query alone begins none of them.
         """
-        scope = getattr(self._local, "scope", None)
+        scope = self._current()
         return scope is not None and scope.begun
 
     def cleanup(self) -> None:
         """End the unit of work: ROLLBACK, and release what the current scope has. Never raises."""
-        scope = getattr(self._local, "scope", None)
+        scope = self._current()
         if scope is not None:
             scope.close()
 
@@ -183,8 +186,7 @@ class Manager:
         """Close every connection, in use or not. At exit this happens by itself."""
         with self._lock:
             pools, self._pools = self._pools, {}
-        for pool in pools.values():
-            pool.close()
+        _close(pools)
 
     def dsn(self) -> str:
         """The libpq DSN that connections are opened with; starts an embedded server.
@@ -205,7 +207,10 @@ class Manager:
 
     def hold(self, handle: Handle) -> Hold:
         """What ``handle`` has in the current scope; takes a connection where it has none."""
-        scope = self._scope()
+        scope = self._current()
+        if scope is None:
+            scope = Scope(threading.current_thread().name, begun=False)
+            self.enter(scope)
         hold = scope.holds.get(handle.key)
         if hold is None:
             hold = Hold(self._pool(handle.dsn), scope.label, handle.isolation_level)
@@ -216,25 +221,36 @@ class Manager:
 
     def held(self, handle: Handle) -> Hold | None:
         """What ``handle`` has in the current scope, if anything."""
-        scope = getattr(self._local, "scope", None)
+        scope = self._current()
         return scope.holds.get(handle.key) if scope is not None else None
 
     def release(self, handle: Handle) -> None:
         """ROLLBACK and give back what ``handle`` has in the current scope, if anything."""
-        scope = getattr(self._local, "scope", None)
+        scope = self._current()
         hold = scope.holds.pop(handle.key, None) if scope is not None else None
         if hold is not None:
             hold.release()
 
     def enter(self, scope: Scope) -> None:
-        """Make ``scope`` the current one of this thread, inside the one there is."""
-        scope.outer = getattr(self._local, "scope", None)
-        self._local.scope = scope
+        """Make ``scope`` the current one of this thread; the one there was waits."""
+        self._thread.scopes.append(scope)
 
     def leave(self, scope: Scope) -> None:
-        """Make the scope around ``scope`` the current one again."""
-        self._local.scope = scope.outer
-        scope.outer = None
+        """Make the scope that waited the current one again.
+
+        Scopes of generators may end in another order than they began, or in another thread.
+        """
+        scopes = self._thread.scopes
+        for index in reversed(range(len(scopes))):
+            if scopes[index] is scope:
+                del scopes[index]
+                return
+
+    def _current(self) -> Scope | None:
+        scopes = self._thread.scopes
+        while scopes and scopes[-1].ended:
+            scopes.pop()
+        return scopes[-1] if scopes else None
 
     @contextmanager
     def _in_scope(self, label: str) -> Iterator[None]:
@@ -243,15 +259,9 @@ class Manager:
         try:
             yield
         finally:
+            scope.ended = True
             self.leave(scope)
             scope.close()
-
-    def _scope(self) -> Scope:
-        scope: Scope | None = getattr(self._local, "scope", None)
-        if scope is None:
-            scope = Scope(threading.current_thread().name, begun=False)
-            self.enter(scope)
-        return scope
 
     def _configured(self) -> Settings:
         if self._settings is None:
@@ -264,19 +274,21 @@ class Manager:
     def _pool(self, dsn: str | None) -> Pool:
         pool = self._pools.get(dsn)
         if pool is None:
-            settings = self._configured()
             with self._lock:
-                pool = self._pools.get(dsn)
-                if pool is None:
-                    pool = self._pools[dsn] = self._new_pool(settings, dsn)
+                pool = self._pools.get(dsn) or self._new_pool(self._configured(), dsn)
+                pool = self._pools.setdefault(dsn, pool)
         return pool
 
     def _new_pool(self, settings: Settings, dsn: str | None) -> Pool:
+        if _exiting and threading.current_thread() is not threading.main_thread():
+            raise psycopg2.InterfaceError(
+                "the interpreter is exiting and has closed its connections: no new work is begun"
+            )
         if dsn is None:
             return Pool(self.name, settings, self._connect)
         # Another database, of which only the DSN is known: nothing idle is kept.
         settings = replace(settings, pool_size=0, max_overflow=settings.max_size)
-        return Pool(self.name, settings, partial(psycopg2.connect, dsn))
+        return Pool(self.name, settings, partial(_connect, dsn, settings))
 
     def _connect(self, **options: Any) -> connection:
         if self._server is not None:
@@ -285,20 +297,40 @@ class Manager:
             except psycopg2.OperationalError:
                 # The embedded server may have stopped: dsn() starts it again.
                 pass
-        return psycopg2.connect(self.dsn(), **options)
+        return _connect(self.dsn(), self._configured(), **options)
 
     def _forked(self) -> None:
-        self._lock = threading.Lock()
-        scope = getattr(self._local, "scope", None)
-        while scope is not None:
+        self._lock = threading.RLock()
+        for scope in self._thread.scopes:
             scope.forget()
-            scope = scope.outer
 
     def __repr__(self) -> str:
         return f"<Manager {self.name!r}>"
 
 
-_managers: dict[str, Manager] = {}
+class _Thread(threading.local):
+    """The scopes that a thread is in, the current one last."""
+
+    def __init__(self) -> None:
+        self.scopes: list[Scope] = []
+
+
+def _connect(dsn: str, settings: Settings, **options: Any) -> connection:
+    if "PGCONNECT_TIMEOUT" not in os.environ and "connect_timeout" not in parse_dsn(dsn):
+        # A server that does not answer must not hold a thread up for minutes. 2 is libpq's least.
+        options["connect_timeout"] = max(2, ceil(settings.pool_timeout))
+    return psycopg2.connect(dsn, **options)
+
+
+def _close(pools: Mapping[str | None, Pool]) -> None:
+    for pool in pools.values():
+        pool.close()
+
+
+# By name, those of get_manager(); and all of them.
+_named: dict[str, Manager] = {}
+_managers: "weakref.WeakSet[Manager]" = weakref.WeakSet()
+_exiting = False
 
 
 def get_manager(name: str) -> Manager:
@@ -314,19 +346,22 @@ def get_manager(name: str) -> Manager:
     """
     if not isinstance(name, str) or not name.strip():
         raise ValueError(f"a manager's name is {name!r}: it must be a text such as 'helloworld'")
-    return _managers.setdefault(name, Manager(name))
+    manager = _named.get(name)
+    return manager or _named.setdefault(name, Manager(name))
 
 
-def _dispose_all() -> None:
-    for manager in list(_managers.values()):
+def _exit() -> None:
+    global _exiting
+    _exiting = True
+    for manager in list(_managers):
         manager.dispose()
 
 
 def _forked() -> None:
-    for manager in list(_managers.values()):
+    for manager in list(_managers):
         manager._forked()
 
 
-atexit.register(_dispose_all)
+atexit.register(_exit)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forked)

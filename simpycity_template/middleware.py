@@ -6,6 +6,7 @@ scope until it is exhausted, closed or dropped.
 """
 
 import logging
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -95,6 +96,8 @@ class Stream:
 
     def __del__(self) -> None:
         # The client went away and the server dropped the body without a word.
+        if sys.is_finalizing():
+            return
         try:
             self.close()
         except Exception:
@@ -104,16 +107,19 @@ class Stream:
 @contextmanager
 def _current(manager: Manager, scope: Scope) -> Iterator[None]:
     manager.enter(scope)
+    _thread.depth += 1
     try:
         yield
     finally:
+        _thread.depth -= 1
         manager.leave(scope)
 
 
 class _Thread(threading.local):
-    """The streams that a thread has begun."""
+    """The streams that a thread has begun, and how many calls of applications it is in."""
 
     def __init__(self) -> None:
+        self.depth = 0
         self.streams: weakref.WeakSet[Stream] = weakref.WeakSet()
 
 
@@ -131,9 +137,9 @@ def _close_abandoned_streams(manager: Manager) -> None:
 def request_scope(manager: Manager, environ: dict[str, Any]) -> Scope:
     """A scope for the request of ``environ``, not yet entered."""
     key = f"simpycity_template.{manager.name}"
-    if key not in environ:
-        # A new request of this thread, not one within another (an error document): whatever
-        # the thread still streams, its server has forgotten to close.
+    if key not in environ and not _thread.depth:
+        # A new request of this thread, not one within another (an error document, a page made
+        # of several): whatever the thread still streams, its server has forgotten to close.
         _close_abandoned_streams(manager)
     environ[key] = True
     return Scope(_label(environ))

@@ -7,11 +7,11 @@ what. Three rules shape the code:
 - A connection is given back from anywhere: from ``cleanup()``, from a thread that is
   dying, from the garbage collector in the middle of any allocation. So ``checkin()``
   never waits for the lock; whoever has it settles what came back meanwhile.
-- A connection of the parent process is never used, closed or disturbed by a child.
+- A place in the limit is always in one of three tables: idle, held by somebody, or being
+  opened by somebody. There is no count beside them that could go wrong.
 """
 
 import os
-import select
 import threading
 import weakref
 from collections import deque
@@ -21,27 +21,11 @@ from time import monotonic
 import psycopg2
 from psycopg2 import extensions
 
+from simpycity_template.connection import Connection
 from simpycity_template.errors import PoolTimeout
 from simpycity_template.holder import Holder, Status, transaction_state
 from simpycity_template.settings import NEVER, Settings
 from simpycity_template.watch import HoldWatch
-
-
-class Connection(extensions.connection):
-    """A psycopg2 connection that knows its age, its process and its holder."""
-
-    backend_pid: int
-    process: int
-    opened: float
-    idle_since: float
-    holder: Holder | None = None
-
-    def rollback(self) -> None:
-        """Roll back, also after a BEGIN by hand in autocommit mode, unknown to psycopg2."""
-        super().rollback()
-        if self.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
-            with self.cursor(cursor_factory=extensions.cursor) as cursor:
-                cursor.execute("ROLLBACK")
 
 
 class _Waiter:
@@ -70,18 +54,18 @@ class Pool:
         self.settings = settings
         self._new_connection = connect
         self._watch = HoldWatch(self.holders, settings.hold_warning)
+        self._closed = False
         self._start()
         _pools.add(self)
 
     def _start(self) -> None:
-        self._lock = threading.Lock()
+        # Reentrant for the garbage collector's sake: see checkout() and _settle().
+        self._lock = threading.RLock()
         self._idle: list[Connection] = []
         self._held: dict[Connection, Holder] = {}
+        self._opening: set[Holder] = set()
         self._waiters: deque[_Waiter] = deque()
         self._returned: deque[Connection] = deque()
-        # Idle, held, and those that are being opened.
-        self._open = 0
-        self._closed = False
 
     def checkout(self, holder: Holder) -> Connection:
         """Return a connection for ``holder``, waiting while all are in use.
@@ -89,25 +73,24 @@ class Pool:
         Raises:
             PoolTimeout: none became free within ``pool_timeout`` seconds.
             psycopg2.OperationalError: the server cannot be reached.
+            psycopg2.InterfaceError: the pool was closed.
         """
-        connection = self._reserve(holder)
+        if self._is_mid_bookkeeping():
+            raise psycopg2.InterfaceError(
+                f"the garbage collector ran a destructor that asks {self.name!r} for a connection "
+                "while the same thread was handing one out: do not query in a destructor"
+            )
         try:
-            if connection is not None and not _is_alive(connection):
-                # Its place in the limit goes to the one that replaces it.
-                with self._lock:
-                    self._held.pop(connection, None)
-                connection.close()
+            connection = self._reserve(holder)
+            if connection is not None and not connection.is_alive():
+                self._let_go(connection, holder)
                 connection = None
             if connection is None:
-                connection = self._connect()
-                with self._lock:
-                    self._held[connection] = holder
-                self._settle()
+                connection = self._open(holder)
+            self._watch.start()
         except BaseException:
-            self._give_up(connection)
+            self._abandon(holder)
             raise
-        connection.holder = holder
-        self._watch.start()
         return connection
 
     def checkin(self, connection: Connection) -> None:
@@ -120,34 +103,23 @@ class Pool:
         """Make ``connection`` as good as new for the next scope: ROLLBACK, never COMMIT.
 
         Raises:
-            psycopg2.Error: it could not be done, and the connection must be closed.
+            psycopg2.Error: it could not be done, and the connection must be ended.
         """
-        if connection.get_transaction_status() == extensions.TRANSACTION_STATUS_ACTIVE:
-            raise psycopg2.OperationalError("a statement is still under way")
-        connection.rollback()
-        self._restore(connection)
-        if self.settings.pool_reset == "discard":
-            connection.autocommit = True
-            with connection.cursor(cursor_factory=extensions.cursor) as cursor:
-                cursor.execute("DISCARD ALL")
-            self._restore(connection)
-        connection.notices.clear()
-        connection.notifies.clear()
+        settings = self.settings
+        connection.clean(settings.isolation_level, settings.pool_reset == "discard")
 
     def close(self) -> None:
         """Close every connection; those in use are cancelled first. The pool is not used again."""
-        self._closed = True
         with self._lock:
-            held, idle = list(self._held), self._idle
-            self._idle = []
-            self._open -= len(idle)
-        for connection in held:
-            try:
-                connection.cancel()
-            except psycopg2.Error:
-                pass
-        for connection in held + idle:
-            connection.close()
+            self._closed = True
+            connections = [*self._held, *self._idle]
+            self._idle.clear()
+            waiters = list(self._waiters)
+            self._waiters.clear()
+        for waiter in waiters:
+            waiter.served.set()
+        for connection in connections:
+            connection.end()
         self._watch.stop()
         self._settle()
 
@@ -172,21 +144,20 @@ class Pool:
 
     def forked(self) -> None:
         """Begin anew in a child process; what the parent opened stays the parent's."""
-        for connection in [*self._idle, *self._held, *self._returned]:
-            _disconnect(connection)
         self._start()
         self._watch.forked()
 
     def _reserve(self, holder: Holder) -> Connection | None:
-        """An idle connection, or None: there is room to open one."""
+        """An idle connection, or None: there is room to open one. Waits for either."""
         with self._lock:
-            waiter = None
-            connection = None
+            connection = waiter = None
+            if self._closed:
+                raise self._was_closed()
             if self._idle:
                 connection = self._idle.pop()
-                self._held[connection] = holder
-            elif self._open < self.settings.max_size:
-                self._open += 1
+                self._hold(connection, holder)
+            elif len(self._held) + len(self._opening) < self.settings.max_size:
+                self._opening.add(holder)
             else:
                 waiter = _Waiter(holder)
                 self._waiters.append(waiter)
@@ -194,61 +165,64 @@ class Pool:
         return self._wait(waiter) if waiter else connection
 
     def _wait(self, waiter: _Waiter) -> Connection | None:
-        try:
-            served = waiter.served.wait(self.settings.pool_timeout)
-        except BaseException:
-            if not self._leave_queue(waiter):
-                self._give_up(waiter.connection)
-            raise
-        if not served and self._leave_queue(waiter):
-            raise self._timeout()
+        if not waiter.served.wait(self.settings.pool_timeout):
+            with self._lock:
+                # It may have been served at the last moment.
+                too_late = waiter in self._waiters
+            self._settle()
+            if too_late:
+                raise self._timeout()
+        if self._closed:
+            raise self._was_closed()
         return waiter.connection
 
-    def _leave_queue(self, waiter: _Waiter) -> bool:
-        """False where the waiter was served in the meantime."""
+    def _hold(self, connection: Connection, holder: Holder) -> None:
+        self._held[connection] = holder
+        connection.holder = holder
+        holder.since = monotonic()
+        holder.warned = False
+
+    def _let_go(self, connection: Connection, holder: Holder) -> None:
+        """Close a connection that broke while idle; its place goes to the one ``holder`` opens."""
         with self._lock:
-            queued = waiter in self._waiters
-            if queued:
-                self._waiters.remove(waiter)
-        self._settle()
-        return queued
+            del self._held[connection]
+            self._opening.add(holder)
+        connection.close()
 
-    def _give_up(self, connection: Connection | None) -> None:
-        """Leave to the next in the queue what was reserved: a connection, or room for one."""
-        if connection is not None:
-            return self.checkin(connection)
-        with self._lock:
-            self._vacate()
-        self._settle()
-
-    def _timeout(self) -> PoolTimeout:
-        settings = self.settings
-        in_use = "\n".join(f"  {entry}" for entry in self.status() if entry.state == "in use")
-        return PoolTimeout(
-            f"no connection to {self.name!r} became free within {settings.pool_timeout:g} s: "
-            f"all {settings.max_size} (pool_size {settings.pool_size} + max_overflow "
-            f"{settings.max_overflow}) are held by\n{in_use}"
-        )
-
-    def _connect(self) -> Connection:
+    def _open(self, holder: Holder) -> Connection:
         connection = self._new_connection(
             connection_factory=Connection, fallback_application_name=self.name
         )
         assert isinstance(connection, Connection)
-        connection.opened = monotonic()
-        connection.backend_pid = connection.get_backend_pid()
-        connection.process = os.getpid()
-        self._restore(connection)
+        connection.restore(self.settings.isolation_level)
+        with self._lock:
+            self._opening.remove(holder)
+            self._hold(connection, holder)
+        self._settle()
+        if self._closed:
+            raise self._was_closed()
         return connection
+
+    def _abandon(self, holder: Holder) -> None:
+        """Leave to the next in the queue whatever is reserved for ``holder``."""
+        with self._lock:
+            for waiter in [waiter for waiter in self._waiters if waiter.holder is holder]:
+                self._waiters.remove(waiter)
+            if holder in self._opening:
+                self._opening.remove(holder)
+                self._admit()
+            self._returned.extend(c for c, owner in self._held.items() if owner is holder)
+        self._settle()
 
     def _settle(self) -> None:
         """Put what came back where it belongs, unless another does so at this moment.
 
         That other looks again after it let the lock go, so nothing is left lying; and a
-        thread that the garbage collector interrupts while it has the lock meets itself here
-        without a deadlock.
+        thread that the garbage collector interrupts while it has the lock leaves it to itself.
         """
-        while self._returned and self._lock.acquire(blocking=False):
+        while (
+            self._returned and not self._is_mid_bookkeeping() and self._lock.acquire(blocking=False)
+        ):
             surplus = []
             try:
                 while self._returned:
@@ -263,96 +237,76 @@ class Pool:
     def _place(self, connection: Connection) -> bool:
         """Hand ``connection`` to the next in the queue or keep it; False where it must go."""
         if self._held.pop(connection, None) is None:
-            return False
+            # It was back already.
+            return True
         now = monotonic()
-        recycle = self.settings.pool_recycle
-        too_old = recycle != NEVER and now - connection.opened >= recycle
-        if connection.closed or too_old or self._closed:
-            self._vacate()
+        if not self._is_good(connection, now):
+            self._admit()
             return False
         if self._waiters:
             waiter = self._waiters.popleft()
             waiter.connection = connection
-            self._held[connection] = waiter.holder
+            self._hold(connection, waiter.holder)
             waiter.served.set()
             return True
         if len(self._idle) < self.settings.pool_size:
             connection.idle_since = now
             self._idle.append(connection)
             return True
-        self._vacate()
         return False
 
-    def _vacate(self) -> None:
+    def _is_good(self, connection: Connection, now: float) -> bool:
+        """Whether ``connection`` can serve another scope."""
+        recycle = self.settings.pool_recycle
+        too_old = recycle != NEVER and now - connection.opened >= recycle
+        return not (connection.closed or too_old or self._closed or connection.became_read_only())
+
+    def _admit(self) -> None:
         """One connection less: the next in the queue may open one in its place."""
         if self._waiters:
-            self._waiters.popleft().served.set()
-        else:
-            self._open -= 1
+            waiter = self._waiters.popleft()
+            self._opening.add(waiter.holder)
+            waiter.served.set()
 
-    def _restore(self, connection: Connection) -> None:
-        """Undo what a scope set with ``set_session()`` and its like; free where it set nothing."""
-        level = self.settings.isolation_level
-        autocommit = level == extensions.ISOLATION_LEVEL_AUTOCOMMIT
-        if connection.readonly is not None or connection.deferrable is not None:
-            connection.set_session(readonly="default", deferrable="default")
-        if connection.autocommit != autocommit or (
-            not autocommit and connection.isolation_level != level
-        ):
-            connection.set_isolation_level(level)
-        connection.cursor_factory = None  # type: ignore[assignment]
+    def _is_mid_bookkeeping(self) -> bool:
+        """Whether this thread has the lock: then the garbage collector interrupted it."""
+        owned: bool = self._lock._is_owned()  # type: ignore[attr-defined]
+        return owned
 
+    def _timeout(self) -> PoolTimeout:
+        settings = self.settings
+        in_use = [f"  {entry}" for entry in self.status() if entry.state == "in use"]
+        in_use += [
+            f"  thread {holder.thread!r}, scope {holder.label!r}, has been connecting to the "
+            f"server for {monotonic() - holder.since:.1f} s at {holder.place}"
+            for holder in list(self._opening)
+        ]
+        return PoolTimeout(
+            f"no connection to {self.name!r} became free within {settings.pool_timeout:g} s: "
+            f"all {settings.max_size} (pool_size {settings.pool_size} + max_overflow "
+            f"{settings.max_overflow}) are held by\n" + "\n".join(in_use)
+        )
 
-def _is_alive(connection: Connection) -> bool:
-    """Whether an idle connection still has its server, asked of the socket alone.
-
-    A server that went away has closed the socket, which makes it readable. So do
-    notifications, and those must not cost a connection: libpq reads them and tells.
-    """
-    try:
-        while not connection.closed and _readable(connection.fileno()):
-            connection.poll()
-    except psycopg2.Error:
-        return False
-    return not connection.closed
-
-
-if hasattr(select, "poll"):
-
-    def _readable(descriptor: int) -> bool:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(0))
-
-else:
-
-    def _readable(descriptor: int) -> bool:
-        return bool(select.select([descriptor], [], [], 0)[0])
+    def _was_closed(self) -> psycopg2.InterfaceError:
+        return psycopg2.InterfaceError(
+            f"the connections of {self.name!r} were closed by dispose() or by other settings, "
+            "and this one was asked for before: try again"
+        )
 
 
 def _in_use(connection: Connection, holder: Holder, now: float) -> Status:
+    # One that is being closed by its thread must not be asked any more.
+    status = None if connection.closed else connection.get_transaction_status()
     return Status(
         connection.backend_pid,
         "in use",
-        transaction_state(connection.get_transaction_status()),
+        transaction_state(status),
         now - holder.since,
         holder.thread,
         holder.label,
         holder.place,
         holder.last_sql,
     )
-
-
-def _disconnect(connection: Connection) -> None:
-    """Cut a child process off its parent's session without a word to the server.
-
-    Closing the connection would send the server a goodbye in the parent's name, and so would
-    its destructor. With the null device in the socket's place both speak to nobody.
-    """
-    if not connection.closed:
-        null = os.open(os.devnull, os.O_RDWR)
-        os.dup2(null, connection.fileno())
-        os.close(null)
 
 
 _pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import psycopg2
 from psycopg2 import errors, extensions
 
+from simpycity_template.connection import Connection
 from simpycity_template.errors import TransactionLost
 from simpycity_template.holder import Holder, application_line
 from simpycity_template.pool import Pool
@@ -18,6 +19,10 @@ log = logging.getLogger("simpycity_template")
 
 class Hold:
     """One connection of a scope, from checkout to release, and its transaction."""
+
+    connection: Connection
+    # Nothing to give back yet.
+    _given_back = True
 
     def __init__(self, pool: Pool, label: str, isolation_level: int | None = None) -> None:
         """
@@ -29,8 +34,6 @@ class Hold:
         self.holder = Holder(label)
         self.released = False
         self._isolation_level = isolation_level
-        self._outcome_unknown = False
-        self._begun = False
         self._blocks = 0
         self._connect(pool)
 
@@ -46,15 +49,16 @@ class Hold:
 
     def check(self) -> None:
         """Raise ``TransactionLost`` where the connection broke inside a transaction."""
-        if self._outcome_unknown:
+        connection = self.connection
+        if self._given_back or not connection.closed:
+            return
+        if connection.outcome_unknown:
             raise TransactionLost(
                 "the connection broke during COMMIT, so nothing more can belong to that "
                 "transaction: call rollback() or cleanup(), then find out whether it was committed"
             )
         # psycopg2 leaves the status where it stood when the connection broke.
-        connection = self.connection
-        broken = connection.closed and not self._given_back
-        if broken and (connection.status == extensions.STATUS_BEGIN or self._begun):
+        if connection.status == extensions.STATUS_BEGIN or connection.begun:
             raise TransactionLost(
                 "the connection broke inside a transaction and all of that transaction is gone: "
                 "call rollback() or cleanup(), then begin again"
@@ -62,9 +66,10 @@ class Hold:
 
     def begin(self) -> None:
         """Begin a transaction; psycopg2 does it by itself unless in autocommit mode."""
+        self._ensure_not_released()
         if self.connection.autocommit:
-            self._execute("BEGIN")
-            self._begun = True
+            self.connection.run("BEGIN")
+            self.connection.begun = True
 
     def commit(self) -> None:
         """Commit.
@@ -94,20 +99,17 @@ class Hold:
         depth = self._blocks
         savepoint = f"simpycity_template_{depth}"
         if depth:
-            self._execute(f"SAVEPOINT {savepoint}")
+            self._ensure_not_released()
+            self.connection.run(f"SAVEPOINT {savepoint}")
         else:
             self.begin()
         self._blocks = depth + 1
         try:
             yield
-            if self.released:
-                raise TransactionLost(
-                    "the transaction was ended inside its own transaction() block, by "
-                    "cleanup() or close() or in a fork: nothing was committed"
-                )
+            self._ensure_not_released()
             if depth:
                 self.check()
-                self._execute(f"RELEASE {savepoint}")
+                self.connection.run(f"RELEASE {savepoint}")
             elif forgiving and self._failed():
                 log.warning(
                     "a statement failed inside a transaction() block that went on and ended as if "
@@ -131,6 +133,21 @@ class Hold:
         self.released = True
         self._give_back()
 
+    def __del__(self) -> None:
+        # Its thread died, or its stream was dropped, and nobody cleaned up.
+        if self._given_back or self.connection.process != os.getpid() or sys.is_finalizing():
+            return
+        was_closed = self.connection.closed
+        self.release()
+        if not was_closed:
+            log.warning(
+                "thread %r left scope %r without cleanup(): its connection, taken at %s, "
+                "was rolled back and taken back",
+                self.holder.thread,
+                self.holder.label,
+                self.holder.place,
+            )
+
     def _connect(self, pool: Pool) -> None:
         self._pool = pool
         self.connection = pool.checkout(self.holder)
@@ -150,15 +167,11 @@ class Hold:
         try:
             self._pool.reset(connection)
         except BaseException as error:
-            connection.close()
+            connection.end()
             if not isinstance(error, Exception):
                 raise
         finally:
             self._pool.checkin(connection)
-
-    def _execute(self, sql: str) -> None:
-        with self.connection.cursor(cursor_factory=extensions.cursor) as cursor:
-            cursor.execute(sql)
 
     def _failed(self) -> bool:
         state = self.connection.get_transaction_status()
@@ -166,45 +179,41 @@ class Hold:
 
     def _commit(self) -> None:
         self.check()
-        connection = self.connection
-        if connection.closed:
+        if self.connection.closed:
             return
         if self._failed():
             raise errors.InFailedSqlTransaction(
                 "a statement of this transaction failed, so it cannot be committed: "
                 "call rollback(), then begin again"
             )
-        try:
-            if not connection.autocommit:
-                connection.commit()
-            elif connection.get_transaction_status() == extensions.TRANSACTION_STATUS_INTRANS:
-                self._execute("COMMIT")
-        except psycopg2.OperationalError as error:
-            if not connection.closed:
-                raise
-            self._outcome_unknown = True
-            raise errors.TransactionResolutionUnknown(
-                "the connection broke during COMMIT: whether the transaction was committed "
-                f"is unknown, and nothing was sent again ({str(error).strip()})"
-            ) from error
-        self._begun = False
+        self.connection.commit()
 
     def _rollback(self) -> None:
-        connection = self.connection
+        # Once given back, the connection may be another scope's.
+        if self._given_back or self.released:
+            return
         try:
-            connection.rollback()
+            self.connection.rollback()
         except psycopg2.Error:
-            connection.close()
-        self._begun = self._outcome_unknown = False
-        if connection.closed:
+            self.connection.close()
+        if self.connection.closed:
             self._give_back()
 
     def _rollback_to(self, savepoint: str) -> None:
+        if self._given_back or self.released:
+            return
         try:
-            self._execute(f"ROLLBACK TO {savepoint}")
+            self.connection.run(f"ROLLBACK TO {savepoint}")
         except psycopg2.Error:
             # It broke, and check() will tell the outer blocks.
             pass
+
+    def _ensure_not_released(self) -> None:
+        if self.released:
+            raise TransactionLost(
+                "the connection of this transaction() block was given back before its end, by "
+                "cleanup() or close() or in a fork: nothing was committed"
+            )
 
     def _refuse_inside_block(self, name: str) -> None:
         if self._blocks:
@@ -225,10 +234,9 @@ class Scope:
         """
         self.label = label
         self.begun = begun
-        # The scope of the same thread that waits meanwhile.
-        self.outer: Scope | None = None
+        # Whether it was left for good; a thread that did not leave it itself skips it then.
+        self.ended = False
         self.holds: dict[object, Hold] = {}
-        self._process = os.getpid()
 
     def close(self) -> None:
         """ROLLBACK and release everything; the scope can be used again."""
@@ -242,22 +250,6 @@ class Scope:
 
     def forget(self) -> None:
         """In a child process: let go of what is the parent's."""
-        self._process = os.getpid()
-        for hold in self.holds.values():
+        for hold in list(self.holds.values()):
             hold.released = True
         self.holds.clear()
-
-    def __del__(self) -> None:
-        # The thread died, or a stream was dropped, and nobody cleaned up.
-        if not self.holds or self._process != os.getpid() or sys.is_finalizing():
-            return
-        for hold in list(self.holds.values()):
-            if not hold.connection.closed:
-                log.warning(
-                    "thread %r left scope %r without cleanup(): its connection, taken at %s, "
-                    "was rolled back and taken back",
-                    hold.holder.thread,
-                    hold.holder.label,
-                    hold.holder.place,
-                )
-        self.close()

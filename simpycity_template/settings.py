@@ -165,14 +165,11 @@ def _number(
 ) -> Callable[[str, Any], Any]:
     def parse(key: str, value: Any) -> Any:
         try:
-            if isinstance(value, bool):
-                raise ValueError
             number = kind(value.strip() if isinstance(value, str) else value)
-            if number != float(value) or not isfinite(number):
-                raise ValueError
+            valid = number == float(value) and isfinite(number) and not isinstance(value, bool)
         except (TypeError, ValueError, OverflowError):
-            number = None
-        if number is None or (number < least and number not in also):
+            valid = False
+        if not valid or (number < least and number not in also):
             extra = "".join(f", or {other}" for other in also)
             raise ValueError(f"{key} is {value!r}: it must be {unit}, {least} or more{extra}")
         return number

@@ -6,30 +6,11 @@ import threading
 
 import pytest
 from simpycity.core import Raw
+from support import backend, in_child
 
-pid = Raw("SELECT pg_backend_pid() AS pid")
+from simpycity_template import Manager, TransactionLost
+
 insert = Raw("INSERT INTO seen VALUES (%s)", ["n"])
-
-
-def backend():
-    return pid().fetchone()["pid"]
-
-
-def in_child(work):
-    """Fork, run ``work`` in the child, let it end as a Python program does; true where it did."""
-    child = os.fork()
-    if not child:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            # A sys.exit() would run pytest's own way out.
-            import atexit
-
-            atexit._run_exitfuncs()
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
@@ -111,8 +92,6 @@ def test_forking_while_other_threads_hold_and_wait(make_manager):
 
 
 def test_a_block_that_began_in_the_parent_commits_nothing_in_the_child(manager):
-    from simpycity_template import TransactionLost
-
     Raw("CREATE TABLE seen (n int)")()
     manager.commit()
 
@@ -129,6 +108,15 @@ def test_a_block_that_began_in_the_parent_commits_nothing_in_the_child(manager):
     assert in_child(work)
     block.__exit__(None, None, None)
     assert Raw("SELECT count(*) AS n FROM seen")().fetchone()["n"] == 1
+
+
+def test_a_manager_made_without_get_manager_is_known_too(dsn):
+    manager = Manager("direct")
+    manager.configure({"simpycity.dsn": dsn}, default=False)
+    mine = manager.handle().conn.backend_pid
+    assert in_child(lambda: manager.handle().conn.backend_pid != mine or 1 / 0)
+    assert manager.handle().conn.backend_pid == mine
+    manager.dispose()
 
 
 def _pooled(manager_name, dsn):

@@ -5,43 +5,17 @@ import logging
 import threading
 
 import psycopg2
+import psycopg2.extras
 import pytest
 import simpycity.config
 from psycopg2 import errors
 from simpycity.core import Function, FunctionTyped, Query, Raw
 from simpycity.handle import Handle
 from simpycity.model import SimpleModel
+from support import backend, in_thread, in_use, pid, until
 
 from simpycity_template import TransactionLost, get_manager
-
-pid = Raw("SELECT pg_backend_pid() AS pid")
-
-
-def backend(handle=None):
-    return pid(options={"handle": handle} if handle else {}).fetchone()["pid"]
-
-
-def in_thread(work):
-    """Run ``work`` in a thread of its own; returns its result, or raises its exception."""
-    outcome = []
-
-    def run():
-        try:
-            outcome.append((work(), None))
-        except BaseException as error:
-            outcome.append((None, error))
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join(30)
-    result, error = outcome[0]
-    if error:
-        raise error
-    return result
-
-
-def in_use(manager):
-    return [entry for entry in manager.status() if entry.state == "in use"]
+from simpycity_template.scope import Scope
 
 
 @pytest.fixture
@@ -103,7 +77,7 @@ class TestNames:
         manager.cleanup()
         manager.configure({"simpycity.dsn": dsn, "simpycity.pool_size": 1})
         assert backend() != before
-        assert not witness_in("SELECT 1 FROM pg_stat_activity WHERE pid = %s", before)
+        until(lambda: not witness_in("SELECT 1 FROM pg_stat_activity WHERE pid = %s", before))
 
     def test_a_second_manager_leaves_simpycitys_factory_alone(self, make_manager):
         first = make_manager()
@@ -112,6 +86,12 @@ class TestNames:
 
 
 class TestHandles:
+    def test_a_handle_that_cannot_be_made_leaves_no_noise(self, manager, capsys):
+        backend()
+        with pytest.raises(ValueError, match="isolation_level is 'snapshot'"):
+            manager.open(isolation_level="snapshot")
+        assert "Exception ignored" not in capsys.readouterr().err
+
     def test_all_queries_of_a_scope_share_one_transaction(self, manager, notes):
         class Note(SimpleModel):
             table = ["id", "body"]
@@ -230,6 +210,18 @@ class TestCleanup:
         mine = backend()
         in_thread(manager.cleanup)
         assert backend() == mine
+
+    def test_what_was_set_on_the_psycopg2_connection_does_not_reach_the_next_scope(self, manager):
+        connection = manager.handle().conn
+        connection.set_client_encoding("LATIN1")
+        connection.cursor_factory = psycopg2.extras.NamedTupleCursor
+        number = psycopg2.extensions.new_type((23,), "NUMBER", lambda value, cursor: "a number")
+        psycopg2.extensions.register_type(number, connection)
+        manager.cleanup()
+        again = manager.handle().conn
+        assert again is connection
+        assert (again.encoding, again.cursor_factory) == ("UTF8", None)
+        assert Raw("SELECT 1 AS n, 'é' AS e")().fetchone() == [1, "é"]
 
     def test_it_can_be_called_at_any_time(self, manager):
         manager.cleanup()
@@ -356,6 +348,30 @@ class TestTransactions:
             insert(2)
         manager.cleanup()
         assert notes() == []
+
+    @pytest.mark.parametrize("isolation_level", [None, 0])
+    def test_a_block_that_outlives_its_connection_leaves_the_next_holder_alone(
+        self, make_manager, notes, isolation_level
+    ):
+        manager = make_manager(pool_size=1, max_overflow=0)
+        handle = manager.open(isolation_level=isolation_level)
+        other = Scope("other")
+        with pytest.raises(TransactionLost), handle.transaction():
+            manager.cleanup()
+            manager.enter(other)
+            insert(2)
+            manager.leave(other)
+        manager.enter(other)
+        manager.commit()
+        manager.leave(other)
+        other.close()
+        assert notes() == [2]
+
+    def test_a_block_that_begins_after_its_connection_went_is_told(self, manager):
+        block = manager.transaction()
+        manager.cleanup()
+        with pytest.raises(TransactionLost, match="given back before"), block:
+            pass
 
     def test_committing_a_failed_transaction_is_an_error(self, manager, notes):
         insert(1)
@@ -494,6 +510,42 @@ class TestScopes:
         assert backend() == outer
         assert notes() == []
 
+    def test_a_generators_scope_may_end_in_another_thread(self, manager):
+        def rows():
+            with manager.scope("export"):
+                yield backend()
+                yield backend()
+
+        mine = backend()
+        generator = rows()
+        exported = next(generator)
+
+        def finish():
+            theirs = backend()
+            generator.close()
+            assert backend() == theirs
+            manager.cleanup()
+
+        in_thread(finish)
+        assert exported != mine
+        assert backend() == mine
+        manager.cleanup()
+        assert in_use(manager) == []
+
+    def test_scopes_of_generators_may_end_in_any_order(self, manager):
+        def rows(label):
+            with manager.scope(label):
+                while True:
+                    yield backend()
+
+        mine = backend()
+        first, second = rows("first"), rows("second")
+        assert len({next(first), next(second), mine}) == 3
+        first.close()
+        second.close()
+        assert backend() == mine
+        assert [entry.label for entry in in_use(manager)] == ["MainThread"]
+
     def test_a_scope_decorates_a_function(self, manager):
         @manager.scope("job")
         def job(depth):
@@ -590,7 +642,7 @@ class TestDispose:
             manager.dispose()
             assert manager.status() == []
             gone = "SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)"
-            assert witness_in(gone, sessions) == [(0,)]
+            until(lambda: witness_in(gone, sessions) == [(0,)])
         assert backend() not in sessions
 
     def test_it_interrupts_a_running_statement(self, manager):

@@ -3,15 +3,9 @@
 import threading
 
 import pytest
-from simpycity.core import Raw
+from support import backend
 
 from simpycity_template.middleware import ManagerMiddleware
-
-pid = Raw("SELECT pg_backend_pid() AS pid")
-
-
-def backend():
-    return pid().fetchone()["pid"]
 
 
 def request(application, manager, path="/notes/7", **environ):
@@ -132,6 +126,58 @@ def test_an_error_document_does_not_end_the_stream_it_replaces(manager, in_use):
     ManagerMiddleware(lambda *args: [b""], manager)(environ.copy(), None)
     assert in_use() == ["GET /"]
     assert list(body) == [b"2"]
+
+
+def test_a_page_made_of_two_streams_gets_both_whole(manager, in_use):
+    def page(environ, start_response):
+        parts = [request(streaming, manager, f"/part/{n}") for n in (1, 2)]
+        return (b"".join(pair) for pair in zip(*parts, strict=True))
+
+    assert list(request(page, manager)) == [b"11", b"22"]
+    assert in_use() == []
+
+
+def test_a_stream_may_make_a_request_itself(manager, in_use):
+    def page(environ, start_response):
+        yield b"%d" % backend()
+        yield from request(streaming, manager, "/inner")
+        yield b"%d" % backend()
+
+    first, *inner, last = request(page, manager)
+    assert (inner, last) == ([b"1", b"2"], first)
+    assert in_use() == []
+
+
+def test_two_threads_at_one_stream_keep_their_own_scopes(manager):
+    """One sends the body while the other closes it: neither takes the other's scope away."""
+    inside, go_on = threading.Event(), threading.Event()
+
+    class Body:
+        def __iter__(self):
+            inside.set()
+            go_on.wait(10)
+            yield b""
+
+        def close(self):
+            go_on.set()
+            sender.join(10)
+
+    body = request(lambda *args: Body(), manager)
+    theirs = []
+
+    def send():
+        theirs.append(backend())
+        list(body)
+        theirs.append(backend())
+        manager.cleanup()
+
+    mine = backend()
+    sender = threading.Thread(target=send)
+    sender.start()
+    inside.wait(10)
+    body.close()
+    assert backend() == mine
+    assert theirs == [theirs[0]] * 2 != [mine] * 2
 
 
 def test_a_stream_that_another_thread_drops_frees_the_connection(manager, in_use):

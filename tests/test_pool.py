@@ -5,7 +5,7 @@ import logging
 import threading
 from contextlib import contextmanager
 from functools import partial
-from time import monotonic, sleep
+from time import monotonic
 
 import psycopg2
 import pytest
@@ -20,6 +20,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from support import until
 
 from simpycity_template import PoolTimeout
 from simpycity_template.holder import Holder
@@ -59,14 +60,6 @@ def sessions(dsn):
     link.close()
 
 
-def until(condition):
-    """Wait for ``condition``; fails after 10 seconds."""
-    deadline = monotonic() + 10
-    while not condition():
-        assert monotonic() < deadline
-        sleep(0.005)
-
-
 @contextmanager
 def waiting(pool, count=1):
     """Threads that wait for a connection; yields what they got, in the order they got it."""
@@ -75,7 +68,7 @@ def waiting(pool, count=1):
     def wait(number):
         try:
             got.append((number, pool.checkout(Holder(f"waiter {number}"))))
-        except PoolTimeout as error:
+        except psycopg2.Error as error:
             got.append((number, error))
 
     threads = []
@@ -283,13 +276,115 @@ def test_a_long_hold_is_logged_once_while_it_lasts(make_pool, caplog):
     pool.checkin(second)
 
 
-def test_a_closed_pool_keeps_nothing_that_comes_back(make_pool, sessions):
+def test_a_closed_pool_keeps_nothing_and_hands_nothing_out(make_pool, sessions):
     pool = make_pool()
-    pool.checkin(pool.checkout(Holder("idle")))
-    pool.checkout(Holder("in use"))
+    held, idle = pool.checkout(Holder("in use")), pool.checkout(Holder("idle"))
+    pool.checkin(idle)
     pool.close()
-    pool.checkin(pool.checkout(Holder("late")))
+    pool.checkin(held)
+    with pytest.raises(psycopg2.InterfaceError, match="were closed by dispose()"):
+        pool.checkout(Holder("late"))
+    assert pool.status() == []
     until(lambda: not sessions())
+
+
+def test_closing_wakes_who_waits(make_pool):
+    pool = make_pool(pool_size=1, max_overflow=0, pool_timeout=60)
+    connection = pool.checkout(Holder("first"))
+    with waiting(pool, 2) as got:
+        pool.close()
+        until(lambda: len(got) == 2)
+        assert all(isinstance(error, psycopg2.InterfaceError) for _, error in got)
+    pool.checkin(connection)
+
+
+def test_a_connection_that_opens_while_the_pool_is_closed_is_closed_too(dsn, sessions):
+    def connect(**options):
+        connection = psycopg2.connect(dsn, **options)
+        pool.close()
+        return connection
+
+    pool = Pool("test pool", Settings(dsn=dsn), connect)
+    with pytest.raises(psycopg2.InterfaceError):
+        pool.checkout(Holder("a"))
+    until(lambda: not sessions())
+
+
+def test_an_interrupted_connect_leaves_the_room_to_others(dsn):
+    def connect(**options):
+        raise KeyboardInterrupt
+
+    pool = Pool("down", Settings(dsn=dsn, pool_size=1, max_overflow=0, pool_timeout=0), connect)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            pool.checkout(Holder("a"))
+
+
+def test_a_timeout_names_who_is_still_connecting(dsn):
+    connecting, go_on = threading.Event(), threading.Event()
+
+    def connect(**options):
+        connecting.set()
+        go_on.wait(10)
+        return psycopg2.connect(dsn, **options)
+
+    pool = Pool("slow", Settings(dsn=dsn, pool_size=1, max_overflow=0, pool_timeout=0.01), connect)
+    thread = threading.Thread(target=lambda: pool.checkin(pool.checkout(Holder("GET /slow"))))
+    thread.start()
+    connecting.wait(10)
+    with pytest.raises(PoolTimeout, match="scope 'GET /slow', has been connecting"):
+        pool.checkout(Holder("late"))
+    go_on.set()
+    thread.join(10)
+    pool.close()
+
+
+def test_coming_back_twice_is_coming_back_once(make_pool):
+    pool = make_pool()
+    connection = pool.checkout(Holder("a"))
+    pool.checkin(connection)
+    pool.checkin(connection)
+    assert pool.checkout(Holder("b")) is connection
+    assert not connection.closed
+
+
+def test_a_destructor_that_queries_in_the_middle_of_the_bookkeeping_gets_an_error(make_pool):
+    pool = make_pool()
+    with pool._lock:
+        with pytest.raises(psycopg2.InterfaceError, match="do not query in a destructor"):
+            pool.checkout(Holder("destructor"))
+    pool.checkin(pool.checkout(Holder("after")))
+
+
+def test_a_server_that_became_read_only_is_not_handed_out_again(make_pool, dsn):
+    pool = make_pool()
+    connection = pool.checkout(Holder("a"))
+    connection.run("SET default_transaction_read_only = on")
+    connection.commit()
+    pool.checkin(connection)
+    assert connection.closed
+    assert not pool.checkout(Holder("b")).closed
+
+
+def test_a_server_that_was_read_only_from_the_start_is_kept(make_pool, dsn, monkeypatch):
+    monkeypatch.setenv("PGOPTIONS", "-c default_transaction_read_only=on")
+    pool = make_pool()
+    connection = pool.checkout(Holder("a"))
+    pool.checkin(connection)
+    assert pool.checkout(Holder("b")) is connection
+
+
+def test_the_age_of_a_hold_does_not_count_the_wait(make_pool):
+    pool = make_pool(pool_size=1, max_overflow=0)
+    connection = pool.checkout(Holder("first"))
+    late = Holder("late")
+    late.since -= 100
+    thread = threading.Thread(target=lambda: pool.checkin(pool.checkout(late)))
+    thread.start()
+    until(lambda: pool._waiters)
+    pool.checkin(connection)
+    thread.join(10)
+    assert monotonic() - late.since < 50
 
 
 class PoolMachine(RuleBasedStateMachine):
@@ -330,7 +425,7 @@ class PoolMachine(RuleBasedStateMachine):
     def it_counts_right(self):
         states = [entry.state for entry in self.pool.status()]
         assert states == ["in use"] * len(self.out) + ["idle"] * self.kept
-        assert self.pool._open == len(states) <= 4
+        assert len(states) <= 4
 
 
 def test_any_sequence_of_checkouts_and_checkins_keeps_the_count(make_pool):

@@ -1,0 +1,191 @@
+"""A connection that can be pooled: made as good as new, tested, cut off from a parent process."""
+
+import os
+import select
+import weakref
+from time import monotonic, sleep
+from typing import Any
+
+import psycopg2
+from psycopg2 import errors, extensions
+
+from simpycity_template.holder import Holder
+
+END_TIMEOUT = 5  # seconds; for a statement of another thread to end after it was cancelled
+
+IDLE = extensions.TRANSACTION_STATUS_IDLE
+ACTIVE = extensions.TRANSACTION_STATUS_ACTIVE
+
+
+class Connection(extensions.connection):
+    """A psycopg2 connection that knows its age, its process and its holder.
+
+    Attributes:
+        opened: when, in seconds of the monotonic clock.
+        idle_since: when it came back, likewise.
+        process: which one opened it.
+        backend_pid: the server's process.
+        holder: who has it now.
+        begun: whether a transaction was begun by hand in autocommit mode, unknown to psycopg2.
+        outcome_unknown: whether it broke during a COMMIT.
+    """
+
+    idle_since: float = 0.0
+    holder: Holder | None = None
+    begun = False
+    outcome_unknown = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.opened = monotonic()
+        self.process = os.getpid()
+        self.backend_pid = self.get_backend_pid()
+        self._encoding = self.encoding
+        self._was_read_only = self._is_read_only()
+        _connections.add(self)
+
+    def commit(self) -> None:
+        """Commit, also after a BEGIN by hand in autocommit mode.
+
+        Raises:
+            psycopg2.errors.TransactionResolutionUnknown: the connection broke meanwhile.
+        """
+        try:
+            super().commit()
+            if self.get_transaction_status() == extensions.TRANSACTION_STATUS_INTRANS:
+                self.run("COMMIT")
+        except psycopg2.OperationalError as error:
+            self.check_outcome(error)
+            raise
+        self.begun = False
+
+    def rollback(self) -> None:
+        """Roll back, also after a BEGIN by hand in autocommit mode."""
+        super().rollback()
+        if self.get_transaction_status() != IDLE:
+            self.run("ROLLBACK")
+        self.begun = False
+
+    def run(self, sql: str) -> None:
+        """Execute a statement that returns nothing."""
+        with self.cursor(cursor_factory=extensions.cursor) as cursor:
+            cursor.execute(sql)
+
+    def check_outcome(self, error: psycopg2.OperationalError) -> None:
+        """After ``error`` of a COMMIT: raise another if nobody can know what became of it."""
+        if self.closed:
+            self.outcome_unknown = True
+            raise errors.TransactionResolutionUnknown(
+                "the connection broke during COMMIT: whether the transaction was committed "
+                f"is unknown, and nothing was sent again ({str(error).strip()})"
+            ) from error
+
+    def clean(self, isolation_level: int | None, discard: bool) -> None:
+        """Make it as good as new for the next scope: ROLLBACK, never COMMIT.
+
+        Arguments:
+            isolation_level: what to go back to; None is the server's own.
+            discard: also forget all that the server keeps of a session.
+
+        Raises:
+            psycopg2.Error: it could not be done, and the connection must be ended.
+        """
+        if self.get_transaction_status() == ACTIVE:
+            raise psycopg2.OperationalError("a statement is still under way")
+        self.rollback()
+        self.restore(isolation_level)
+        if discard:
+            self.autocommit = True
+            self.run("DISCARD ALL")
+            self.restore(isolation_level)
+        self.notices = []
+        self.notifies = []
+
+    def restore(self, isolation_level: int | None) -> None:
+        """Undo what a scope set on this object; nothing is sent where it set nothing."""
+        autocommit = isolation_level == extensions.ISOLATION_LEVEL_AUTOCOMMIT
+        if self.readonly is not None or self.deferrable is not None:
+            self.set_session(readonly="default", deferrable="default")
+        if self.autocommit != autocommit or (
+            not autocommit and self.isolation_level != isolation_level
+        ):
+            self.set_isolation_level(isolation_level)
+        if self.encoding != self._encoding:
+            self.set_client_encoding(self._encoding)
+        self.cursor_factory = None  # type: ignore[assignment]
+        self.string_types.clear()
+        self.binary_types.clear()
+
+    def is_alive(self) -> bool:
+        """Whether it still has its server, asked of the socket alone; for one that is idle.
+
+        A server that went away has closed the socket, which makes it readable. So do
+        notifications, and those must not cost a connection: libpq reads them and tells.
+        """
+        try:
+            while not self.closed and _readable(self.fileno()):
+                self.poll()
+        except psycopg2.Error:
+            return False
+        return not self.closed
+
+    def became_read_only(self) -> bool:
+        """Whether its server takes no writes any more, as it reports by itself since version 14."""
+        return self._is_read_only() and not self._was_read_only
+
+    def end(self) -> None:
+        """Close it, also while another thread uses it: its statement is cancelled first.
+
+        Without that, closing would wait for the statement however long it takes.
+        """
+        deadline = monotonic() + END_TIMEOUT
+        while not self.closed and self.get_transaction_status() == ACTIVE:
+            try:
+                self.cancel()
+            except psycopg2.Error:
+                break
+            if monotonic() > deadline:
+                break
+            sleep(0.005)
+        self.close()
+
+    def _is_read_only(self) -> bool:
+        return "on" in (
+            self.get_parameter_status("in_hot_standby"),
+            self.get_parameter_status("default_transaction_read_only"),
+        )
+
+
+if hasattr(select, "poll"):
+
+    def _readable(descriptor: int) -> bool:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+
+else:
+
+    def _readable(descriptor: int) -> bool:
+        return bool(select.select([descriptor], [], [], 0)[0])
+
+
+# Every one of this process, also those that a thread has in its hands at the moment of a fork.
+_connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """Cut a child process off its parent's sessions without a word to the server.
+
+    Closing a connection would send the server a goodbye in the parent's name. With the null
+    device in the socket's place it speaks to nobody.
+    """
+    null = os.open(os.devnull, os.O_RDWR)
+    for connection in list(_connections):
+        if not connection.closed:
+            os.dup2(null, connection.fileno())
+    os.close(null)
+    _connections.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_leave_to_parent)

@@ -1,0 +1,74 @@
+"""What the tests of the manager share: waiting, threads, children, and queries."""
+
+import os
+import threading
+import traceback
+from collections.abc import Callable
+from time import monotonic, sleep
+from typing import Any
+
+from simpycity.core import Raw
+
+from simpycity_template import manager as manager_module
+
+pid = Raw("SELECT pg_backend_pid() AS pid")
+
+
+def backend(handle: Any = None) -> int:
+    """The session that serves ``handle``, or else the current scope."""
+    return pid(options={"handle": handle} if handle else {}).fetchone()["pid"]
+
+
+def in_use(manager: Any) -> list[Any]:
+    """The connections of ``manager`` that somebody holds."""
+    return [entry for entry in manager.status() if entry.state == "in use"]
+
+
+def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+    """Wait until ``condition`` is true, and return what it returned."""
+    deadline = monotonic() + seconds
+    while not (result := condition()):
+        assert monotonic() < deadline, "waited in vain"
+        sleep(0.005)
+    return result
+
+
+def in_thread(work: Callable[[], Any]) -> Any:
+    """Run ``work`` in a thread of its own; returns its result, or raises its exception."""
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append((work(), None))
+        except BaseException as error:
+            outcome.append((None, error))
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join(60)
+    result, error = outcome[0]
+    if error:
+        raise error
+    return result
+
+
+def fork(work: Callable[[], Any]) -> int:
+    """Run ``work`` in a forked child that closes its connections at its end; returns its pid."""
+    child = os.fork()
+    if not child:
+        status = 1
+        try:
+            work()
+            status = 0
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            # A sys.exit() would run pytest's own way out.
+            manager_module._exit()
+            os._exit(status)
+    return child
+
+
+def in_child(work: Callable[[], Any]) -> bool:
+    """Run ``work`` in a forked child and wait for it; true where it did not fail."""
+    return os.waitstatus_to_exitcode(os.waitpid(fork(work), 0)[1]) == 0
