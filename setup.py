@@ -99,8 +99,8 @@ setup(
     ],
     package_dir={SKELETON: "+package+"},
     package_data={
-        "simpycity_template": ["py.typed", "project/**/*"],
-        SKELETON: ["**/*"],
+        "simpycity_template": ["py.typed", "project/**/*", "project/**/.*"],
+        SKELETON: ["**/*", "**/.*"],
     },
     exclude_package_data={"": ["**/__pycache__/*", "**/*.py[co]"]},
     zip_safe=False,

@@ -1,0 +1,237 @@
+"""What is built and installed: every way of it, in environments of their own."""
+
+import email
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+START_UP = "simpycity_template_pylons_py3.pth"
+HOOK = {
+    "simpycity_template",
+    "simpycity_template.pylons_py3",
+    "simpycity_template.pylons_py3.startup",
+}
+
+
+def run(*command: str | Path, **options) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, stdin=subprocess.DEVNULL, **options
+    )
+
+
+def build(kind: str, source: Path, out: Path) -> Path:
+    """Build a "wheel", "sdist" or "editable" of ``source`` with the build backend."""
+    program = f"import setuptools.build_meta as b, sys; print(b.build_{kind}(sys.argv[1]))"
+    done = run(sys.executable, "-c", program, out, cwd=source)
+    assert done.returncode == 0, done.stderr
+    return out / done.stdout.splitlines()[-1]
+
+
+def files_in(folder: Path) -> set[str]:
+    """Return the files below ``folder``, as a builder should see them."""
+    return {
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def installed_names(names: list[str]) -> set[str]:
+    """Return the names of a wheel's files without its metadata."""
+    return {name for name in names if ".dist-info/" not in name}
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout, so that building leaves nothing in it; with stale byte code."""
+    copy = tmp_path_factory.mktemp("packaging") / "checkout"
+    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "_build")
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    for folder in ("+package+", "simpycity_template/project"):
+        (copy / folder / "__pycache__").mkdir()
+        (copy / folder / "__pycache__" / "stale.cpython-311.pyc").touch()
+        (copy / folder / ".hidden").touch()
+    return copy
+
+
+@pytest.fixture(scope="session")
+def expected(checkout: Path) -> set[str]:
+    """The files that every installation has."""
+    names = {f"simpycity_template/{name}" for name in files_in(checkout / "simpycity_template")}
+    skeleton = "simpycity_template/project/+package+"
+    return {START_UP} | names | {f"{skeleton}/{name}" for name in files_in(checkout / "+package+")}
+
+
+@pytest.fixture(scope="session")
+def wheel(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("wheel", checkout, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def sdist(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build("sdist", checkout, tmp_path_factory.mktemp("sdist"))
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[Path]:
+    """A new virtual environment that borrows what we depend on from the one of the tests.
+
+    Lines of a .pth file are not followed any further, so it does not borrow us.
+    """
+    venv.create(tmp_path / "environment", symlinks=True)
+    site_packages = site_packages_of(tmp_path / "environment")
+    borrowed = Path(pytest.__file__).parent.parent
+    (site_packages / "borrowed.pth").write_text(f"{borrowed}\n")
+    yield tmp_path / "environment"
+
+
+def site_packages_of(environment: Path) -> Path:
+    return next((environment / "lib").glob("python3*")) / "site-packages"
+
+
+def install(environment: Path, wheel: Path) -> None:
+    """Unpack a wheel, which is all that installing one does where there are no scripts."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(site_packages_of(environment))
+
+
+def python(environment: Path, program: str) -> subprocess.CompletedProcess[str]:
+    return run(environment / "bin" / "python", "-c", program, cwd=environment)
+
+
+# What is in them
+
+
+def test_a_wheel_has_the_package_the_template_and_the_start_up_file(wheel, expected):
+    with zipfile.ZipFile(wheel) as archive:
+        assert installed_names(archive.namelist()) == expected
+
+
+def test_an_sdist_has_all_that_a_wheel_is_built_from(sdist, expected, tmp_path):
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path)
+    (source,) = tmp_path.iterdir()
+    rebuilt = build("wheel", source, tmp_path)
+    with zipfile.ZipFile(rebuilt) as archive:
+        assert installed_names(archive.namelist()) == expected
+
+
+def test_an_sdist_has_the_tests_and_what_make_needs(sdist, checkout):
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    assert {f"tests/{name}" for name in files_in(checkout / "tests")} <= names
+    assert {"Makefile", "README.txt", "LICENSE.txt", "demo.py", START_UP} <= names
+    assert "psycopg2-from-binary/pyproject.toml" in names
+
+
+def test_an_editable_install_leads_to_the_checkout_and_has_the_start_up_file(
+    checkout, environment, tmp_path
+):
+    install(environment, build("editable", checkout, tmp_path))
+    program = "import sys, simpycity_template as s; print(s.__file__, *sys.modules)"
+    done = python(environment, program)
+    file, *modules = done.stdout.split()
+    assert file == str(checkout / "simpycity_template" / "__init__.py"), done.stderr
+    assert set(modules) >= HOOK
+    assert python(environment, "import pylons; print(pylons.__name__)").stdout == "pylons\n"
+
+
+def test_a_wheel_names_a_psycopg2_that_can_be_had_anywhere(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
+        required = email.message_from_bytes(archive.read(name)).get_all("Requires-Dist")
+    assert [line for line in required if line.startswith("psycopg2")] == ["psycopg2>=2.9.10"]
+
+
+# What the start-up file does
+
+
+def test_a_start_of_python_loads_three_small_modules_and_nothing_else(environment, wheel):
+    program = "import sys; print(*sys.modules)"
+    before = python(environment, program).stdout.split()
+    install(environment, wheel)
+    after = python(environment, program).stdout.split()
+    assert set(after) - set(before) == HOOK
+
+
+@pytest.mark.parametrize("accident", ["the package is gone", "the package is broken"])
+def test_after_an_accident_python_still_starts_in_silence(environment, wheel, accident):
+    install(environment, wheel)
+    package = site_packages_of(environment) / "simpycity_template"
+    if accident == "the package is gone":
+        shutil.rmtree(package)
+    else:
+        (package / "__init__.py").write_text("this is no Python\n")
+    done = python(environment, "print('started')")
+    assert (done.stdout, done.stderr) == ("started\n", "")
+
+
+# Installing as a newcomer does
+
+
+@pytest.fixture(scope="session")
+def installed(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment made by `pip install .` on a machine with no compiler and no pg_config."""
+    folder = tmp_path_factory.mktemp("newcomer")
+    venv.create(folder / "environment", symlinks=True, with_pip=True)
+    # Nothing but Python itself is on the PATH.
+    (folder / "bin").mkdir()
+    poor = {**os.environ, "PATH": str(folder / "bin")}
+    poor.pop("CC", None)
+    done = run(
+        folder / "environment" / "bin" / "python", "-m", "pip", "install", f"{checkout}[embedded]",
+        env=poor, cwd=folder,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder / "environment"
+
+
+def test_without_a_compiler_psycopg2_is_there_all_the_same(installed):
+    program = "import importlib.metadata as m, psycopg2; print(m.version('psycopg2'), psycopg2.__version__)"
+    done = python(installed, program)
+    version, itself = done.stdout.split(maxsplit=1)
+    assert itself.startswith(version), done.stderr
+
+
+def test_a_new_installation_has_a_paster_that_warns_of_nothing(installed):
+    listed = run(installed / "bin" / "paster", "create", "--list-templates", cwd=installed)
+    assert listed.returncode == 0
+    assert "simpycity:" in listed.stdout
+    assert "arning" not in listed.stdout
+    assert listed.stderr == ""
+
+
+def test_a_new_installation_creates_the_project_that_the_checkout_creates(installed, tmp_path):
+    written = {}
+    for environment in (installed, Path(sys.prefix)):
+        folder = tmp_path / str(len(written))
+        folder.mkdir()
+        paster = environment / "bin" / "paster"
+        done = run(
+            paster, "create", "-t", "simpycity", "--no-interactive", "HelloWorld", cwd=folder
+        )
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        written[environment] = files_in(folder)
+    assert len(written) == 2
+    assert written[installed] == written[Path(sys.prefix)]
+
+
+def test_make_without_python_says_what_to_install(checkout):
+    done = run("make", "demo", "PYTHON=no-such-python", cwd=checkout)
+    assert done.returncode != 0
+    assert done.stdout == "There is no no-such-python: install Python 3.10 or later.\n"
+    assert not (checkout / ".venv").exists()
+
+
+def test_make_lists_its_targets(checkout):
+    lines = run("make", cwd=checkout).stdout.splitlines()
+    assert {line.partition(":")[0] for line in lines} >= {"make demo", "make test", "make lint"}
