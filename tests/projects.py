@@ -8,9 +8,11 @@ import subprocess
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -62,15 +64,18 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(project: Path, ini: str = "development.ini", *options: str) -> Iterator[str]:
+def served(
+    project: Path, ini: str = "development.ini", *options: str, python: Path | None = None
+) -> Iterator[str]:
     """Serve a project while the block runs, and yield its address."""
+    command = [PASTER] if python is None else [str(python), PASTER]
     port = free_port()
     change(project / ini, "port", str(port))
     address = f"http://127.0.0.1:{port}"
     log = project / "serve.log"
     with log.open("w") as output:
         server = subprocess.Popen(
-            [PASTER, "serve", *options, ini],
+            [*command, "serve", *options, ini],
             cwd=project,
             stdout=output,
             stderr=output,
@@ -107,3 +112,38 @@ def wait_until(condition: Any, seconds: float = 60.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+class Visitor:
+    """Someone with a browser's cookies, but no browser."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.status = 0
+        self.text = ""
+        self.headers: Message = Message()
+        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+
+    def get(self, path: str) -> str:
+        """Return the text of a page; the status stays in ``status``."""
+        return self._open(path, None)
+
+    def post(self, path: str, **fields: str) -> str:
+        """Post a form, follow its redirect, and return the text of the page."""
+        return self._open(path, urllib.parse.urlencode(fields).encode())
+
+    def token(self) -> dict[str, str]:
+        """Return what the form of the page in hand has to prove that it is ours."""
+        found = re.search(r'type="hidden" name="(\w+)" value="(\w+)"', self.text)
+        assert found
+        return {found[1]: found[2]}
+
+    def _open(self, path: str, data: bytes | None) -> str:
+        try:
+            answer = self._opener.open(self.address + path, data, timeout=60)
+        except urllib.error.HTTPError as error:
+            answer = error
+        with answer:
+            self.status, self.headers = answer.status, answer.headers
+            self.text = answer.read().decode()
+        return self.text

@@ -1,0 +1,104 @@
+"""`make demo`: from nothing to a page, again within seconds, and nothing stays behind."""
+
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+from projects import Visitor, free_port, wait_until
+
+DEMO = Path(__file__).parent.parent / "demo.py"
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Starts the demo in a folder of the test's own; kills what the test leaves running."""
+    shutil.copy(DEMO, tmp_path)
+    started = []
+
+    def start(port):
+        started.append(
+            subprocess.Popen(
+                [sys.executable, tmp_path / "demo.py", "--port", str(port)],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+        )
+        return started[-1]
+
+    yield start
+    for demo in started:
+        demo.kill()
+        demo.stdout.close()
+    for process in processes(tmp_path):
+        process.kill()
+
+
+def processes(folder):
+    """Return the processes that have to do with a folder."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if str(folder) in " ".join([process.cwd(), *process.cmdline()]):
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def read_address(demo):
+    """Return the address that the demo prints at the end, and the steps printed before."""
+    steps = []
+    for line in demo.stdout:
+        if found := re.search(r"open (http://\S+?)/ in a browser", line):
+            return found[1], steps
+        steps += re.findall(r"\$ (paster \S+)", line)
+    raise AssertionError("no address was printed")
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_it_leads_to_a_page_and_ends_all_that_it_started(start, tmp_path, end):
+    demo = start(free_port())
+    address, steps = read_address(demo)
+    assert steps == ["paster create", "paster setup-app", "paster serve"]
+    assert "HelloWorld is running" in Visitor(address).get("/")
+    assert "There are no notes yet." in Visitor(address).get("/notes")
+    demo.send_signal(end)
+    assert demo.wait(30) != 0
+    wait_until(lambda: not processes(tmp_path), 30)
+
+    port = free_port()
+    began = time.monotonic()
+    demo = start(port)
+    address, steps = read_address(demo)
+    assert address == f"http://127.0.0.1:{port}"
+    assert steps == ["paster setup-app", "paster serve"]
+    # Seconds even on a busy machine.
+    assert time.monotonic() - began < 30
+    demo.send_signal(end)
+    demo.wait(30)
+    wait_until(lambda: not processes(tmp_path), 30)
+
+
+def test_a_port_that_is_taken_is_told_in_one_sentence(start, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        demo = start(taken.getsockname()[1])
+        said, _ = demo.communicate(timeout=30)
+    assert demo.returncode == 1
+    assert re.fullmatch(r"Port \d+ cannot be used .*PORT=8080 make demo\n", said)
+    assert not (tmp_path / ".demo").exists()
+
+
+def test_a_number_that_is_no_port_is_told_in_one_sentence(start):
+    said, _ = start(99999).communicate(timeout=30)
+    assert re.fullmatch(r"Port 99999 cannot be used .*\n", said)

@@ -1,0 +1,490 @@
+"""A generated project, served and used as a user would: pages, commands, its own tests, its wheel."""
+
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+
+import pytest
+from projects import (
+    ENGINES,
+    PASTER,
+    Visitor,
+    change,
+    create,
+    paster,
+    run,
+    served,
+    set_up,
+    wait_until,
+)
+from psycopg2.extensions import parse_dsn
+
+BROKEN = '''"""Fails."""
+
+from {package}.lib.base import BaseController
+
+
+class BrokenController(BaseController):
+    def index(self):
+        raise RuntimeError("the secret of the house")
+'''
+
+
+def add_controller(project, name, text):
+    package = project.name.lower()
+    (project / package / "controllers" / f"{name}.py").write_text(
+        text.replace("{package}", package)
+    )
+
+
+@pytest.fixture(scope="session", params=ENGINES)
+def site(request, tmp_path_factory):
+    """The address of a project that is set up and served, one for each engine."""
+    project = create(
+        tmp_path_factory.mktemp("site"), "HelloWorld", f"template_engine={request.param}"
+    )
+    add_controller(project, "broken", BROKEN)
+    set_up(project)
+    with served(project) as address:
+        yield address
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A project as it was created; tests copy it."""
+    return create(tmp_path_factory.mktemp("made"), "HelloWorld")
+
+
+@pytest.fixture
+def newcomer(made, tmp_path):
+    """A project of the test's own, on an embedded PostgreSQL that does not run yet."""
+    return Path(shutil.copytree(made, tmp_path / "HelloWorld"))
+
+
+@pytest.fixture
+def project(newcomer, server):
+    """A project of the test's own, on two empty databases."""
+    change(newcomer / "development.ini", "simpycity.dsn", server.create_database())
+    test_ini = newcomer / "test.ini"
+    test_ini.write_text(
+        test_ini.read_text().replace(
+            "simpycity.database = helloworld_test", f"simpycity.dsn = {server.create_database()}"
+        )
+    )
+    return newcomer
+
+
+@pytest.fixture
+def visitor(site):
+    return Visitor(site)
+
+
+# --- pages ---
+
+
+class TestPages:
+    def test_the_welcome_page_shows_postgresql_and_the_connections(self, visitor):
+        page = visitor.get("/")
+        assert visitor.status == 200
+        assert "HelloWorld is running" in page
+        assert re.search(r'<h2>PostgreSQL</h2>\s*<p class="figure">\d+\.\d+</p>', page)
+        assert re.search(r'<h2>Connections in use</h2>\s*<p class="figure">1</p>', page)
+        assert "<td>GET /</td>" in page
+        assert "paster setup-app development.ini" in page
+
+    def test_pages_are_whole_html_that_needs_nothing_from_elsewhere(self, visitor):
+        for path in ("/", "/notes", "/nowhere"):
+            page = visitor.get(path).strip()
+            assert page.startswith("<!DOCTYPE html>")
+            assert page.endswith("</html>")
+            assert "[[" not in page
+            assert "{{" not in page
+            assert not re.search(r'(src|href)="(https?:)?//', page)
+        for path in re.findall(r'(?:src|href)="(/[\w.]+\.\w+)"', page):
+            visitor.get(path)
+            assert visitor.status == 200
+
+    def test_a_note_is_kept_shown_and_deleted(self, visitor):
+        visitor.get("/notes")
+        page = visitor.post("/notes", title="Milk", body="Two\n\nbottles", **visitor.token())
+        assert visitor.status == 200
+        assert "<h2>Milk</h2>" in page
+        assert re.search(r"Two\r?\n\r?\nbottles", page)
+        delete = re.search(r"/notes/\d+/delete", page)[0]
+        assert "<h2>Milk</h2>" not in visitor.post(delete, **visitor.token())
+        visitor.post(delete, **visitor.token())
+        assert visitor.status == 404
+        assert "There is no such note." in visitor.text
+
+    def test_text_is_escaped_wherever_it_is_shown(self, visitor):
+        evil = "\"'><script>alert(1)</script>"
+        visitor.get("/notes")
+        page = visitor.post("/notes", title=evil, body=evil, **visitor.token())
+        assert page.count("&lt;script&gt;") == 2
+        assert "<script>" not in page
+        page = visitor.post("/notes", title=evil * 10, body=evil, **visitor.token())
+        assert "A note needs a title" in page
+        assert "&lt;script&gt;" in page
+        assert "<script>" not in page
+
+    @pytest.mark.parametrize("title", ["", "  ", "x" * 101, "a\0b"])
+    def test_a_note_without_a_proper_title_is_given_back(self, visitor, title):
+        visitor.get("/notes")
+        page = visitor.post("/notes", title=title, body="kept", **visitor.token())
+        assert visitor.status == 200
+        assert "A note needs a title" in page
+        assert "kept</textarea>" in page
+
+    def test_a_forged_form_is_refused(self, visitor):
+        visitor.get("/notes")
+        page = visitor.post("/notes", title="Forged", _authentication_token="1234")
+        assert visitor.status == 403
+        assert "<h1>Forbidden</h1>" in page
+        assert "Forged" not in visitor.get("/notes")
+
+    def test_an_action_that_writes_does_not_answer_get(self, visitor):
+        for path in ("/notebook/add", "/notebook/delete/1"):
+            visitor.get(path)
+            assert visitor.status == 405
+
+    def test_an_address_that_is_not_there_has_a_page_of_the_application(self, visitor):
+        page = visitor.get("/nowhere")
+        assert visitor.status == 404
+        assert "<h1>Not Found</h1>" in page
+        assert 'class="brand"' in page
+
+    def test_in_development_an_error_shows_the_debugger(self, visitor):
+        page = visitor.get("/broken/index")
+        assert visitor.status == 500
+        assert "the secret of the house" in page
+        assert "broken.py" in page
+
+    def test_a_session_is_json_that_only_the_application_can_change(self, visitor):
+        visitor.get("/notes")
+        cookie = visitor.headers["Set-Cookie"]
+        assert "httponly" in cookie.lower()
+        assert "samesite=lax" in cookie.lower()
+        signed = re.match(r'helloworld="?([^;"]+)', cookie)[1]
+        probe = "import base64, json, sys, zlib; print(list(json.loads(zlib.decompress(base64.b64decode(sys.argv[1])))))"
+        keys = run(sys.executable, "-c", probe, signed[40:], cwd=Path.cwd()).stdout
+        assert "_authentication_token" in keys
+        stranger = Visitor(visitor.address)
+        stranger._opener.addheaders = [("Cookie", cookie.replace(signed[:4], "0000", 1))]
+        stranger.get("/notes")
+        assert stranger.status == 200
+        assert stranger.token() != visitor.token()
+
+
+class TestBeforeSetUp:
+    def test_the_project_runs_at_once_and_says_how_to_get_the_schema(self, newcomer):
+        with served(newcomer) as address:
+            visitor = Visitor(address)
+            assert "HelloWorld is running" in visitor.get("/")
+            page = visitor.get("/notes")
+            assert visitor.status == 503
+            assert "paster setup-app development.ini" in page
+            set_up(newcomer)
+            assert "There are no notes yet." in visitor.get("/notes")
+
+
+# --- commands ---
+
+
+class TestSetupApp:
+    def test_twice_in_a_row_is_harmless(self, project):
+        set_up(project)
+        set_up(project)
+
+    def test_a_mistake_in_the_schema_is_told_in_one_line_and_applies_nothing(self, project):
+        schema = project / "helloworld/model/schema.sql"
+        lines = len(schema.read_text().splitlines())
+        schema.write_text(schema.read_text() + "SELECT nix;\n")
+        done = paster("setup-app", "development.ini", cwd=project)
+        assert done.returncode == 1
+        assert f"schema.sql, line {lines + 1}: column " in done.stderr
+        assert '"nix" does not exist' in done.stderr
+        assert "Traceback" not in done.stderr
+        with served(project) as address:
+            visitor = Visitor(address)
+            visitor.get("/notes")
+            assert visitor.status == 503
+
+
+class TestCommands:
+    def test_controllers_can_be_added_and_the_projects_own_tests_pass(self, project):
+        for command in (["controller", "notes"], ["restcontroller", "entry", "entries"]):
+            done = paster(*command, cwd=project)
+            assert done.returncode == 0, done.stdout + done.stderr
+        assert (project / "helloworld/controllers/notes.py").exists()
+        routing = project / "helloworld/config/routing.py"
+        routing.write_text(
+            routing.read_text().replace(
+                "routes go here.\n", 'routes go here.\n    map.resource("entry", "entries")\n'
+            )
+        )
+        # Those that Pylons writes for a REST controller fail until its actions are written.
+        tests = run(
+            sys.executable, "-m", "pytest", "-q", "-k", "not Entries", "-p", "no:cacheprovider",
+            cwd=project,
+        )  # fmt: skip
+        assert re.search(r"\b9 passed", tests.stdout), tests.stdout
+        assert "warning" not in tests.stdout
+        routes = paster("routes", cwd=project)
+        assert "/entries" in routes.stdout
+        assert "/notes/{id}/delete" in routes.stdout
+
+    def test_the_tests_leave_the_data_of_development_alone(self, newcomer):
+        set_up(newcomer)
+        with served(newcomer) as address:
+            visitor = Visitor(address)
+            visitor.get("/notes")
+            visitor.post("/notes", title="Mine", **visitor.token())
+            assert run(sys.executable, "-m", "pytest", "-q", cwd=newcomer).returncode == 0
+            assert re.findall("<h2>(.*)</h2>", visitor.get("/notes")) == ["Mine"]
+
+    def test_the_shell_has_the_model_and_the_application(self, project):
+        done = paster(
+            "shell",
+            cwd=project,
+            input="print(model.manager.name, app.get('/').status, len(model.manager.status()))\n",
+        )
+        assert "helloworld 200 1" in done.stdout, done.stdout + done.stderr
+
+    @pytest.mark.parametrize("engine", ENGINES)
+    def test_without_the_example_the_projects_own_tests_pass(self, tmp_path, engine):
+        project = create(tmp_path, "Plain", f"template_engine={engine}", "example=False")
+        tests = run(sys.executable, "-m", "pytest", "-q", cwd=project)
+        assert "2 passed" in tests.stdout, tests.stdout
+
+    def test_serve_with_reload_takes_up_a_change(self, project):
+        controller = project / "helloworld/controllers/welcome.py"
+        with served(project, "development.ini", "--reload") as address:
+            visitor = Visitor(address)
+            assert "18." in visitor.get("/")
+            controller.write_text(
+                controller.read_text().replace(
+                    'setting("server_version")[0]', '"changed"  # for the test'
+                )
+            )
+
+            def changed():
+                # Until the reloader has seen a module once, it takes a change for its beginning.
+                controller.touch()
+                try:
+                    return "changed" in visitor.get("/")
+                except OSError:
+                    return False
+
+            wait_until(changed)
+
+
+class TestProduction:
+    @pytest.fixture
+    def production(self, project, server):
+        add_controller(project, "broken", BROKEN)
+        done = paster("make-config", "HelloWorld", "production.ini", cwd=project)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return project
+
+    def test_without_a_dsn_it_says_which_setting_is_missing(self, production):
+        for command in ("serve", "setup-app"):
+            done = paster(command, "production.ini", cwd=production)
+            assert done.returncode != 0
+            assert "simpycity.dsn is not set" in done.stderr
+
+    def test_each_configuration_has_a_secret_of_its_own(self, production):
+        paster("make-config", "HelloWorld", "second.ini", cwd=production)
+        secrets = {
+            re.search(r"(?m)^beaker.session.secret = (.{20,})$", (production / ini).read_text())[1]
+            for ini in ("development.ini", "production.ini", "second.ini")
+        }
+        assert len(secrets) == 3
+
+    def test_an_error_shows_a_page_of_the_application_and_no_debugger(self, production, dsn):
+        change(production / "production.ini", "simpycity.dsn", dsn)
+        with served(production, "production.ini") as address:
+            visitor = Visitor(address)
+            page = visitor.get("/broken/index")
+        assert visitor.status == 500
+        assert "<h1>Internal Server Error</h1>" in page
+        assert 'class="brand"' in page
+        assert "secret" not in page
+        assert "Traceback" not in page
+        assert "the secret of the house" in (production / "serve.log").read_text()
+
+    def test_a_wheel_runs_elsewhere_on_an_ordinary_postgresql(self, project, tmp_path, dsn):
+        built = run(
+            sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+            ".", cwd=project,
+        )  # fmt: skip
+        assert built.returncode == 0, built.stderr
+        (wheel,) = project.glob("*.whl")
+        elsewhere = tmp_path / "elsewhere"
+        bin = install(elsewhere, wheel)
+        shutil.rmtree(project)
+
+        def command(*arguments):
+            done = run(str(bin / "python"), PASTER, *arguments, cwd=elsewhere)
+            assert done.returncode == 0, done.stdout + done.stderr
+
+        command("make-config", "HelloWorld", "production.ini")
+        change(elsewhere / "production.ini", "simpycity.dsn", dsn)
+        command("setup-app", "production.ini")
+        with served(elsewhere, "production.ini", python=bin / "python") as address:
+            visitor = Visitor(address)
+            assert "HelloWorld is running" in visitor.get("/")
+            visitor.get("/notes")
+            visitor.post("/notes", title="Elsewhere", **visitor.token())
+            assert "<h2>Elsewhere</h2>" in visitor.text
+
+
+def install(folder, wheel):
+    """Install a wheel into a new environment that has this one's libraries, and no project."""
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin/python"
+    (site_packages,) = folder.glob("lib/python*/site-packages")
+    here = Path(pytest.__file__).parent.parent
+    (site_packages / "here.pth").write_text(f"import site; site.addsitedir({str(here)!r})\n")
+    subprocess.run(
+        [
+            sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps",
+            "--no-index", wheel,
+        ],
+        check=True,
+    )  # fmt: skip
+    return folder / "bin"
+
+
+# --- load ---
+
+LOAD = '''"""Leaves uncommitted rows behind in every way there is, and ends in every way there is."""
+
+import gc
+
+from pylons.controllers.util import abort, redirect
+from simpycity.core import Function, FunctionSingle, Raw
+from simpycity.handle import Handle
+from simpycity.model import SimpleModel
+
+from {package}.lib.base import BaseController
+from {package}.model import notes
+
+# Nothing may need the garbage collector.
+gc.disable()
+
+transaction = FunctionSingle("pg_current_xact_id")
+
+
+class Note(SimpleModel):
+    table = ["title", "body"]
+    write = Function("note_add", ["title", "body"])
+
+
+class LoadController(BaseController):
+    def function(self, id):
+        first = transaction()[0]
+        notes.add("uncommitted", "")
+        mine = Raw("SELECT DISTINCT xmin::text FROM note WHERE title = 'uncommitted'")().fetchall()
+        assert mine == [[first]], mine
+        assert transaction()[0] == first
+        return self.end(id, first)
+
+    def raw(self, id):
+        Raw("INSERT INTO note (title) VALUES ('uncommitted')")()
+        return self.end(id)
+
+    def model(self, id):
+        Note(title="uncommitted", body="").write()
+        return self.end(id)
+
+    def handle(self, id):
+        Handle().execute("INSERT INTO note (title) VALUES ('uncommitted')")
+        return self.end(id)
+
+    def end(self, how, text="fine"):
+        if how == "raise":
+            raise RuntimeError("as asked")
+        if how == "abort":
+            abort(409)
+        if how == "redirect":
+            redirect("/")
+        return text
+'''
+
+ENDS = {"raise": 500, "fine": 200, "abort": 409, "redirect": 302}
+# A third raises.
+TURNS = ["raise", "fine", "abort", "raise", "fine", "redirect"]
+THREADS, REQUESTS = 8, 2000
+POOL_SIZE, MAX_OVERFLOW = 3, 2
+
+
+class TestLoad:
+    @pytest.fixture(scope="class")
+    def loaded(self, made, tmp_path_factory, server):
+        """A project in production whose database is watched from outside, and its DSN."""
+        project = shutil.copytree(made, tmp_path_factory.mktemp("load") / "HelloWorld")
+        add_controller(project, "load", LOAD)
+        paster("make-config", "HelloWorld", "production.ini", cwd=project)
+        dsn = server.create_database()
+        ini = project / "production.ini"
+        change(ini, "simpycity.dsn", dsn)
+        change(ini, "#simpycity.pool_size", str(POOL_SIZE))
+        change(ini, "#simpycity.max_overflow", str(MAX_OVERFLOW))
+        text = ini.read_text().replace("#simpycity.", "simpycity.")
+        text = text.replace("simpycity.isolation_level =\n", "")
+        text = re.sub(r"simpycity\.dsn = host=localhost.*\n", "", text)
+        ini.write_text(text.replace("port = ", f"threads = {THREADS}\nport = "))
+        set_up(project, "production.ini")
+        with served(project, "production.ini") as address:
+            yield address, parse_dsn(dsn)["dbname"]
+
+    @pytest.mark.parametrize("kind", ["function", "raw", "model", "handle"])
+    def test_no_request_leaves_anything_behind(self, loaded, server, witness, kind):
+        address, database = loaded
+        with ThreadPoolExecutor(THREADS) as threads:
+            work = [
+                threads.submit(self.request, address, kind, REQUESTS // THREADS)
+                for _ in range(THREADS)
+            ]
+            texts = [text for future in work for text in future.result()]
+        # PostgreSQL takes a moment to end the sessions of connections that were closed.
+        wait_until(lambda: len(self.sessions(witness, database)) <= POOL_SIZE, 5)
+        assert set(self.sessions(witness, database)) == {"idle"}
+        with server.connect(database) as link, link.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM note")
+            assert cursor.fetchone() == (0,)
+        link.close()
+        if kind == "function":
+            # Each request has seen a transaction of its own.
+            assert len(set(texts)) == len(texts)
+
+    @staticmethod
+    def request(address, kind, times):
+        """Make requests on one connection, and return the texts of those that went well."""
+        link = HTTPConnection(address.removeprefix("http://"), timeout=60)
+        texts = []
+        for number in range(times):
+            end = TURNS[number % len(TURNS)]
+            link.request("GET", f"/load/{kind}/{end}")
+            answer = link.getresponse()
+            text = answer.read().decode()
+            assert answer.status == ENDS[end], text
+            if end == "fine":
+                texts.append(text)
+        link.close()
+        return texts
+
+    @staticmethod
+    def sessions(witness, database):
+        """Return the states of a database's sessions."""
+        with witness.cursor() as cursor:
+            cursor.execute(
+                "SELECT state FROM pg_stat_activity WHERE datname = %s"
+                " AND backend_type = 'client backend'",
+                [database],
+            )
+            return [state for (state,) in cursor]
