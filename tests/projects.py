@@ -89,7 +89,7 @@ def served(
             # The whole group: with --reload there are two processes.
             os.killpg(server.pid, signal.SIGINT)
             try:
-                server.wait(10)
+                server.wait(30)
             except subprocess.TimeoutExpired:
                 os.killpg(server.pid, signal.SIGKILL)
                 raise

@@ -28,8 +28,9 @@ SIZES = {"telephone": (390, 800), "desk": (1280, 900)}
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    project = create(tmp_path_factory.mktemp("browser"), "HelloWorld")
+def address(tmp_path_factory, server):
+    folder = tmp_path_factory.mktemp("browser")
+    project = create(folder, "HelloWorld", f"dsn={server.create_database()}")
     set_up(project)
     with served(project) as address:
         yield address

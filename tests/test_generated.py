@@ -42,10 +42,13 @@ def add_controller(project, name, text):
 
 
 @pytest.fixture(scope="session", params=ENGINES)
-def site(request, tmp_path_factory):
+def site(request, tmp_path_factory, server):
     """The address of a project that is set up and served, one for each engine."""
     project = create(
-        tmp_path_factory.mktemp("site"), "HelloWorld", f"template_engine={request.param}"
+        tmp_path_factory.mktemp("site"),
+        "HelloWorld",
+        f"template_engine={request.param}",
+        f"dsn={server.create_database()}",
     )
     add_controller(project, "broken", BROKEN)
     set_up(project)
@@ -422,26 +425,23 @@ THREADS, REQUESTS = 8, 2000
 POOL_SIZE, MAX_OVERFLOW = 3, 2
 
 
-class TestLoad:
-    @pytest.fixture(scope="class")
-    def loaded(self, made, tmp_path_factory, server):
-        """A project in production whose database is watched from outside, and its DSN."""
-        project = shutil.copytree(made, tmp_path_factory.mktemp("load") / "HelloWorld")
-        add_controller(project, "load", LOAD)
-        paster("make-config", "HelloWorld", "production.ini", cwd=project)
-        dsn = server.create_database()
-        ini = project / "production.ini"
-        change(ini, "simpycity.dsn", dsn)
-        change(ini, "#simpycity.pool_size", str(POOL_SIZE))
-        change(ini, "#simpycity.max_overflow", str(MAX_OVERFLOW))
-        text = ini.read_text().replace("#simpycity.", "simpycity.")
-        text = text.replace("simpycity.isolation_level =\n", "")
-        text = re.sub(r"simpycity\.dsn = host=localhost.*\n", "", text)
-        ini.write_text(text.replace("port = ", f"threads = {THREADS}\nport = "))
-        set_up(project, "production.ini")
-        with served(project, "production.ini") as address:
-            yield address, parse_dsn(dsn)["dbname"]
+@pytest.fixture(scope="module")
+def loaded(made, tmp_path_factory, server):
+    """The address of a project in production with few connections, and its database's name."""
+    project = shutil.copytree(made, tmp_path_factory.mktemp("load") / "HelloWorld")
+    add_controller(project, "load", LOAD)
+    paster("make-config", "HelloWorld", "production.ini", cwd=project)
+    dsn = server.create_database()
+    ini = project / "production.ini"
+    limits = f"simpycity.pool_size = {POOL_SIZE}\nsimpycity.max_overflow = {MAX_OVERFLOW}"
+    change(ini, "simpycity.dsn", f"{dsn}\n{limits}")
+    change(ini, "port", f"0\nthreads = {THREADS}")
+    set_up(project, "production.ini")
+    with served(project, "production.ini") as address:
+        yield address, parse_dsn(dsn)["dbname"]
 
+
+class TestLoad:
     @pytest.mark.parametrize("kind", ["function", "raw", "model", "handle"])
     def test_no_request_leaves_anything_behind(self, loaded, server, witness, kind):
         address, database = loaded
