@@ -32,10 +32,12 @@ REPLACEMENTS = [
         why="Pylons looks for it here first; WebHelpers 1.3 has it there.",
     ),
     Replacement(
-        "webhelpers.html",
-        "webhelpers2.html",
-        why="WebHelpers2 is the kept successor, and its literals are MarkupSafe's.",
+        "webhelpers.html.builder",
+        "webhelpers2.html.builder",
+        why="WebHelpers2 is the kept successor. Where its interface is still the same it is "
+        "taken; elsewhere (the options of a select) applications need the one they know.",
     ),
+    Replacement("webhelpers.date", "webhelpers2.date", why="The interface is the same."),
     Replacement(
         "weberror.evalexception",
         "simpycity_template.pylons_py3.errors",
@@ -46,6 +48,29 @@ REPLACEMENTS = [
         "simpycity_template.pylons_py3.errors",
         why="The report by log and mail is backlash's, too.",
     ),
+]
+
+
+class Missing(NamedTuple):
+    """A module that is not carried to Python 3."""
+
+    module: str
+    instead: str
+
+
+MISSING = [
+    Missing(
+        "webhelpers.textile",
+        "webhelpers.html.converters.textilize, or the textile package that it uses",
+    ),
+    Missing("webhelpers.pylonslib._jsmin", "the jsmin package"),
+    Missing("weberror.collector", "backlash.tbtools.get_current_traceback"),
+    Missing("weberror.evalcontext", "backlash.console.Console"),
+    Missing("weberror.formatter", "the traceback module, or backlash.tbtools.Traceback"),
+    Missing("weberror.pdbcapture", "weberror.evalexception.EvalException"),
+    Missing("weberror.reporter", "backlash.tracing.reporters"),
+    Missing("weberror.util", "backlash.utils"),
+    Missing("weberror.exceptions", "weberror.errormiddleware"),
 ]
 
 
@@ -411,6 +436,110 @@ CORRECTIONS = [
     ),
 ]
 
+# WebHelpers
+CORRECTIONS += [
+    Correction(
+        "the base of a dictionary",
+        "webhelpers.util",
+        why="UserDict's mix-in is gone; the abstract class asks for the same methods.",
+        old="from UserDict import DictMixin",
+        new="from collections.abc import MutableMapping as DictMixin",
+    ),
+    Correction(
+        "escaped text",
+        "webhelpers.util",
+        why="It is text, and was a str.",
+        old="s.encode('ascii', 'xmlcharrefreplace')",
+        new="s.encode('ascii', 'xmlcharrefreplace').decode('ascii')",
+    ),
+    Correction(
+        "an escape in a docstring",
+        "webhelpers.util",
+        why="An unknown escape is a SyntaxWarning.",
+        old="``\\*\\*params``",
+        new="``**params``",
+    ),
+    Correction(
+        "dates in a feed",
+        "webhelpers.feedgenerator",
+        why="They are text already.",
+        old=").decode('utf-8'))",
+        new="))",
+        times=5,
+    ),
+    Correction(
+        "the categories of a feed",
+        "webhelpers.feedgenerator",
+        why="force_unicode was never defined there.",
+        old="[force_unicode(c)",
+        new="[unicode(c)",
+    ),
+    Correction(
+        "the zone of a date in a feed",
+        "webhelpers.feedgenerator",
+        why="Whole numbers were divided.",
+        old="(offset.seconds / 60)",
+        new="(offset.seconds // 60)",
+        times=2,
+    ),
+    Correction(
+        "the number of pages",
+        "webhelpers.paginate",
+        why="Whole numbers were divided.",
+        old="(self.item_count - 1) / self.items_per_page",
+        new="(self.item_count - 1) // self.items_per_page",
+    ),
+    Correction(
+        "a collection that cannot be sliced",
+        "webhelpers.paginate",
+        why="Python 3 also names the type.",
+        old='str(e) == "unhashable type"',
+        new='str(e).startswith("unhashable type")',
+    ),
+    Correction(
+        "entities in HTML that is sanitised",
+        "webhelpers.html.render",
+        why="Python 3's parser would turn &lt;script&gt; into a tag.",
+        old="p = HTMLSanitizer()",
+        new="p = HTMLSanitizer(convert_charrefs=False)",
+    ),
+    Correction(
+        "entities in HTML that is rendered as text",
+        "webhelpers.html.render",
+        why="The class has its own methods for them, which Python 3's parser would not call.",
+        old="p = HTMLRenderer()",
+        new="p = HTMLRenderer(convert_charrefs=False)",
+    ),
+    Correction(
+        "the names of countries",
+        "webhelpers.constants",
+        why="The file says Latin-1 and is UTF-8, which showed once str was not bytes.",
+        old="    _country_codes = e",
+        new="    _country_codes = [(code, _py3.from_utf8(name)) for code, name in e]",
+    ),
+    Correction(
+        "the types that a browser accepts",
+        "webhelpers.mimehelper",
+        why="WebOb's header object is made, and asked, in another way.",
+        old="webob.acceptparse.MIMEAccept('ACCEPT', ",
+        new="_py3.AcceptedTypes(",
+    ),
+    Correction(
+        "Textile",
+        "webhelpers.html.converters",
+        why="The module that came with WebHelpers needs sgmllib, which is gone.",
+        old="import webhelpers.textile as textile",
+        new="textile = _py3.textile",
+    ),
+    Correction(
+        "a comparison with an empty text",
+        "webhelpers.pylonslib.minify",
+        why="Comparing a text with `is` is a SyntaxWarning.",
+        old="color is not u''",
+        new="color != u''",
+    ),
+]
+
 # Other packages, which may correct it themselves in a later release.
 CORRECTIONS += [
     Correction(
@@ -464,6 +593,19 @@ def replacement(name: str) -> str | None:
         if name == module or name.startswith(module + "."):
             return by + name[len(module) :]
     return None
+
+
+def check_carried(name: str) -> None:
+    """Refuse a module that is not carried to Python 3, and name what to use instead.
+
+    Raises:
+        ImportError: where it is one of those.
+    """
+    for module, instead in MISSING:
+        if name == module:
+            raise ImportError(
+                f"{name} is not carried to Python 3; use instead: {instead}.", name=name
+            )
 
 
 def is_translated(name: str) -> bool:

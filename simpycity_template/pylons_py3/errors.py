@@ -222,3 +222,19 @@ def _addresses(setting):
     if isinstance(setting, str):
         setting = setting.replace(",", " ")
     return aslist(setting)
+
+
+def make_eval_exception(app, global_conf, **options):
+    """Wrap an application in the debugger; ``egg:WebError#evalerror``."""
+    return EvalException(app, global_conf, **options)
+
+
+def make_error_middleware(app, global_conf, **options):
+    """Wrap an application in the error handler; ``egg:WebError#error_catcher``."""
+    return ErrorMiddleware(app, global_conf, **options)
+
+
+def make_general_exception(app, global_conf, interactive=False, **options):
+    """Wrap an application in the one or the other; ``egg:WebError#main``."""
+    make = make_eval_exception if asbool(interactive) else make_error_middleware
+    return make(app, global_conf, **options)

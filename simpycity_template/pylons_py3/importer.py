@@ -30,11 +30,13 @@ def find_spec(fullname, path=None, target=None) -> ModuleSpec | None:
         None where the module is to be loaded as it is, or is not installed.
 
     Raises:
-        ImportError: for another Pylons than the one that the corrections are made for.
+        ImportError: for another Pylons than the one that the corrections are made for, and for
+            a module that is not carried to Python 3.
     """
     replacement = corrections.replacement(fullname)
     if replacement:
         return spec_from_loader(fullname, Alias(replacement), is_package=True)
+    corrections.check_carried(fullname)
     if not corrections.concerns(fullname):
         return None
     spec = _installed(fullname, path, target)

@@ -5,6 +5,7 @@ from contextlib import suppress
 from types import SimpleNamespace
 
 from tempita import paste_script_template_renderer
+from webob.acceptparse import create_accept_header
 
 from simpycity_template.pylons_py3.corrections import correct
 
@@ -12,6 +13,15 @@ from simpycity_template.pylons_py3.corrections import correct
 def to_bytes(value):
     """Return text as UTF-8, and anything else as it is."""
     return value.encode("utf-8") if isinstance(value, str) else value
+
+
+def from_utf8(text):
+    """Decode text of which each character stands for a byte of UTF-8.
+
+    Raises:
+        UnicodeError: where it was something else.
+    """
+    return text.encode("latin-1").decode("utf-8")
 
 
 def owner(function):
@@ -108,7 +118,7 @@ def routing_args(environ):
     for name, value in match.items():
         if isinstance(value, str):
             with suppress(UnicodeError):
-                match[name] = value.encode("latin-1").decode("utf-8")
+                match[name] = from_utf8(value)
     return generator, match
 
 
@@ -135,6 +145,34 @@ def first_match(accept, offers):
         if offer is None or accept.acceptable_offers([offer]):
             return offer
     return offers[0] if offers else None
+
+
+class AcceptedTypes:
+    """The media types that an Accept header allows."""
+
+    def __init__(self, header):
+        self._header = create_accept_header(header)
+
+    def __contains__(self, media_type):
+        return bool(self._header.acceptable_offers([media_type]))
+
+
+class textile:
+    """In place of `webhelpers.textile`: the call that WebHelpers makes, to another package."""
+
+    class Textiler:
+        """Text in the Textile language."""
+
+        def __init__(self, text):
+            self._text = text
+
+        def process(self, sanitize=False):
+            """Return the text as HTML, without the author's own tags if it is sanitised."""
+            try:
+                from textile import textile, textile_restricted
+            except ImportError:
+                raise ImportError("Textile needs a package: pip install textile") from None
+            return textile_restricted(self._text) if sanitize else textile(self._text)
 
 
 class NullTranslations(gettext.NullTranslations):

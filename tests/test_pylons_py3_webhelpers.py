@@ -1,0 +1,123 @@
+"""`webhelpers.*` and `weberror.*`, by the names under which applications import them."""
+
+import doctest
+import importlib
+import pkgutil
+import re
+from datetime import datetime, timedelta, timezone
+
+import pytest
+import webhelpers
+
+from simpycity_template.pylons_py3.corrections import MISSING, REPLACEMENTS
+from simpycity_template.pylons_py3.translation import to_python3
+
+NOT_CARRIED = {module for module, _ in MISSING}
+REPLACED = {replacement.module for replacement in REPLACEMENTS}
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(webhelpers.__path__, "webhelpers.")
+    if module.name not in NOT_CARRIED | REPLACED
+]
+
+
+class Python2Output(doctest.OutputChecker):
+    """Compares what an example printed with what it printed on Python 2."""
+
+    def check_output(self, want, got, optionflags):
+        want = re.sub(r"\b[uU](['\"])", r"\1", want).replace("<type '", "<class '")
+        return super().check_output(want, got, optionflags | doctest.NORMALIZE_WHITESPACE)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_the_examples_in_the_docstrings_of_webhelpers_work(name):
+    module = importlib.import_module(name)
+    report = []
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module):
+        for example in test.examples:
+            example.source = to_python3(example.source, name)
+        # Its result is the letter with a combining accent, in the encoding of old terminals.
+        test.examples = [e for e in test.examples if "&uuml;" not in e.source]
+        doctest.DocTestRunner(Python2Output(), verbose=False).run(test, out=report.append)
+    assert not report, "".join(report)
+
+
+@pytest.mark.parametrize("name", sorted(NOT_CARRIED))
+def test_a_module_that_is_not_carried_says_what_to_use_instead(name):
+    with pytest.raises(ImportError, match="is not carried to Python 3; use instead: "):
+        importlib.import_module(name)
+
+
+def test_literals_are_those_of_webhelpers2():
+    from webhelpers.html import HTML, escape, literal
+    from webhelpers2.html import literal as kept
+
+    assert literal is kept
+    assert HTML.a("<", href="/x") == '<a href="/x">&lt;</a>'
+    assert isinstance(escape("<"), literal)
+
+
+def test_a_select_takes_pairs_of_value_and_label():
+    from webhelpers.html.tags import select
+
+    assert '<option selected="selected" value="b">B</option>' in select(
+        "name", "b", [("a", "A"), ("b", "B")]
+    )
+
+
+def test_a_page_of_a_collection_knows_its_neighbours():
+    from webhelpers.paginate import Page, PageURL
+
+    page = Page(range(95), page=2, items_per_page=10, url=PageURL("/list", {}))
+    assert (page.page_count, page.first_item, page[0]) == (10, 11, 10)
+    assert 'href="/list?page=3"' in page.pager()
+
+
+@pytest.mark.parametrize("kind", ["Atom1Feed", "Rss201rev2Feed"])
+def test_a_feed_is_written_with_the_zone_of_its_dates(kind):
+    import webhelpers.feedgenerator
+
+    feed = getattr(webhelpers.feedgenerator, kind)("ü", "http://x/", "about", categories=["c"])
+    india = timezone(timedelta(hours=5, minutes=30))
+    feed.add_item("first", "http://x/1", "<p>", pubdate=datetime(2020, 1, 2, tzinfo=india))
+    text = feed.writeString("utf-8")
+    assert "<title>ü</title>" in text
+    assert re.search(r"\+05:?30<", text)
+
+
+def test_sanitised_html_stays_harmless():
+    from webhelpers.html.converters import render, sanitize
+
+    assert "<" not in sanitize("<b>a</b> &lt;script&gt;")
+    assert render("<p>a &amp; b</p>").strip() == "a & b"
+
+
+def test_the_type_of_an_answer_follows_what_the_browser_accepts():
+    from webhelpers.mimehelper import MIMETypes
+
+    MIMETypes.init()
+    MIMETypes.add_alias("html", "text/html")
+    accepted = {"PATH_INFO": "/page", "HTTP_ACCEPT": "text/*;q=0.5"}
+    assert MIMETypes(accepted).mimetype("html") == "text/html"
+    assert not MIMETypes({**accepted, "HTTP_ACCEPT": "application/json"}).mimetype("html")
+
+
+def test_the_names_of_countries_are_spelt_right():
+    from webhelpers.constants import country_codes
+
+    assert ("CI", "CÔTE D'IVOIRE") in country_codes()
+
+
+@pytest.mark.parametrize("interactive", ["true", "false"])
+def test_the_filters_of_weberror_catch_errors(interactive):
+    from weberror.evalexception import make_general_exception
+
+    def broken(environ, start_response):
+        raise ValueError("boom")
+
+    from webtest import TestApp
+
+    app = TestApp(make_general_exception(broken, {}, interactive=interactive))
+    page = app.get("/", extra_environ={"paste.throw_errors": ""}, expect_errors=True)
+    assert page.status_int == 500
+    assert ("boom" in page) == (interactive == "true")
