@@ -129,6 +129,12 @@ class Connection(extensions.connection):
             return False
         return not self.closed
 
+    def broke_in_transaction(self) -> bool:
+        """Whether it is closed, and a transaction was open when that happened."""
+        # psycopg2 leaves the status where it stood when the connection broke.
+        open_then = self.status == extensions.STATUS_BEGIN or self.begun
+        return bool(self.closed and open_then)
+
     def became_read_only(self) -> bool:
         """Whether its server takes no writes any more, as it reports by itself since version 14."""
         return self._is_read_only() and not self._was_read_only

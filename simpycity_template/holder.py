@@ -34,9 +34,11 @@ class Holder:
         label: the scope's, ``"GET /notes/7"`` for example.
         thread: the name of the thread.
         place: the application's code line that asked for the connection.
-        since: when, in seconds of the monotonic clock.
+        since: when it began to wait for the connection, and then when it got it, in seconds of
+            the monotonic clock.
         last_sql: the last statement, without its parameters.
         warned: whether ``hold_warning`` was already logged for it.
+        lost: whether the connection broke inside a transaction.
     """
 
     def __init__(self, label: str) -> None:
@@ -46,6 +48,7 @@ class Holder:
         self.since = monotonic()
         self.last_sql: str | None = None
         self.warned = False
+        self.lost = False
 
 
 @dataclass(frozen=True)

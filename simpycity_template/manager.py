@@ -21,7 +21,9 @@ from simpycity.handle import Handle
 from simpycity_template import cursor as _cursor  # noqa: F401
 from simpycity_template import handle as _handle  # noqa: F401
 from simpycity_template import query as _query  # noqa: F401
-from simpycity_template.holder import Status
+from simpycity_template.events import Events, Listener
+from simpycity_template.holder import Holder, Status
+from simpycity_template.metrics import Metrics, measured
 from simpycity_template.pool import Pool
 from simpycity_template.scope import Hold, Scope
 from simpycity_template.settings import EMBEDDED, Settings
@@ -70,6 +72,7 @@ class Manager:
         # The DSN of the embedded server, once it is started.
         self._server: str | None = None
         self._pools: dict[str | None, Pool] = {}
+        self._events = Events()
         self._lock = threading.RLock()
         self._thread = _Thread()
         self._handle = Handle(config=self.config)
@@ -182,6 +185,52 @@ class Manager:
         """One entry for each open connection of this process, those in use first."""
         return [entry for pool in list(self._pools.values()) for entry in pool.status()]
 
+    def waiting(self) -> list[Holder]:
+        """Who waits for a connection now, in this process, in the order of the queue."""
+        return [holder for pool in list(self._pools.values()) for holder in pool.waiting()]
+
+    def metrics(self) -> Metrics:
+        """What the connections of this process do now and have done, as numbers."""
+        pools = list(self._pools.values())
+        max_size = sum(pool.settings.max_size for pool in pools)
+        if not pools and self._settings:
+            max_size = self._settings.max_size
+        return measured([pool.now() for pool in pools], max_size, self._events)
+
+    def listen(self, name: str, listener: Listener) -> None:
+        """Call ``listener`` with an ``Event`` whenever something happens to a connection.
+
+        It is called in the thread where it happens, which waits meanwhile; an exception of it is
+        logged, and stops nothing. (PostgreSQL's LISTEN is another thing.) The names:
+
+        - ``connect``: a connection was opened. What the listener does on it and does not commit
+          is rolled back.
+        - ``checkout``: a scope gets a connection. What the listener does on it belongs to the
+          scope's transaction.
+        - ``checkin``: a connection came back.
+        - ``wait``: a thread had to wait for a connection and has got it.
+        - ``timeout``: a thread gave up waiting, with ``PoolTimeout``.
+        - ``reconnect``: an idle connection was found broken and is replaced.
+        - ``lost``: a connection broke inside a transaction. Told when its scope gives it back.
+        - ``hold_warning``: a connection is held longer than ``simpycity.hold_warning``.
+
+        Arguments:
+            name: one of these.
+            listener: called with one argument, a :class:`simpycity_template.events.Event`.
+
+        Raises:
+            ValueError: there is no such event.
+        """
+        self._events.listen(name, listener)
+
+    def unlisten(self, name: str, listener: Listener) -> None:
+        """Undo a ``listen()`` with the same arguments.
+
+        Raises:
+            ValueError: there is no such event, or the listener does not listen to it.
+        """
+        self._events.unlisten(name, listener)
+
     def dispose(self) -> None:
         """Close every connection, in use or not. At exit this happens by itself."""
         with self._lock:
@@ -285,10 +334,10 @@ class Manager:
                 "the interpreter is exiting and has closed its connections: no new work is begun"
             )
         if dsn is None:
-            return Pool(self.name, settings, self._connect)
+            return Pool(self.name, settings, self._connect, self._events)
         # Another database, of which only the DSN is known: nothing idle is kept.
         settings = replace(settings, pool_size=0, max_overflow=settings.max_size)
-        return Pool(self.name, settings, partial(_connect, dsn, settings))
+        return Pool(self.name, settings, partial(_connect, dsn, settings), self._events)
 
     def _connect(self, **options: Any) -> connection:
         if self._server is not None:
@@ -301,6 +350,7 @@ class Manager:
 
     def _forked(self) -> None:
         self._lock = threading.RLock()
+        self._events.forked()
         for scope in self._thread.scopes:
             scope.forget()
 

@@ -23,7 +23,9 @@ from psycopg2 import extensions
 
 from simpycity_template.connection import Connection
 from simpycity_template.errors import PoolTimeout
+from simpycity_template.events import Events
 from simpycity_template.holder import Holder, Status, transaction_state
+from simpycity_template.metrics import Now
 from simpycity_template.settings import NEVER, Settings
 from simpycity_template.watch import HoldWatch
 
@@ -41,7 +43,11 @@ class Pool:
     """Connections to one DSN, at most ``settings.max_size`` at once."""
 
     def __init__(
-        self, name: str, settings: Settings, connect: Callable[..., extensions.connection]
+        self,
+        name: str,
+        settings: Settings,
+        connect: Callable[..., extensions.connection],
+        events: Events | None = None,
     ) -> None:
         """
         Arguments:
@@ -49,11 +55,14 @@ class Pool:
                 unless the DSN says otherwise.
             settings: sizes, times and session defaults.
             connect: ``psycopg2.connect``, but for the DSN, which it knows.
+            events: told of what happens to the connections, never under the lock; those of the
+                manager, as a rule.
         """
         self.name = name
         self.settings = settings
         self._new_connection = connect
-        self._watch = HoldWatch(self.holders, settings.hold_warning)
+        self._events = events or Events()
+        self._watch = HoldWatch(self.holders, settings.hold_warning, self._events)
         self._closed = False
         self._start()
         _pools.add(self)
@@ -88,6 +97,7 @@ class Pool:
             if connection is None:
                 connection = self._open(holder)
             self._watch.start()
+            self._events.fire("checkout", holder, connection=connection)
         except BaseException:
             self._abandon(holder)
             raise
@@ -130,6 +140,20 @@ class Pool:
         self._settle()
         return holders
 
+    def waiting(self) -> list[Holder]:
+        """Who waits for a connection now, in the order of the queue."""
+        with self._lock:
+            waiting = [waiter.holder for waiter in self._waiters]
+        self._settle()
+        return waiting
+
+    def now(self) -> Now:
+        """The numbers of this moment."""
+        with self._lock:
+            now = Now(len(self._held), len(self._idle), len(self._opening), len(self._waiters))
+        self._settle()
+        return now
+
     def status(self) -> list[Status]:
         """One entry for each open connection, those in use first, the oldest holder first."""
         with self._lock:
@@ -165,15 +189,18 @@ class Pool:
         return self._wait(waiter) if waiter else connection
 
     def _wait(self, waiter: _Waiter) -> Connection | None:
+        began = monotonic()
         if not waiter.served.wait(self.settings.pool_timeout):
             with self._lock:
                 # It may have been served at the last moment.
                 too_late = waiter in self._waiters
             self._settle()
             if too_late:
+                self._events.fire("timeout", waiter.holder, monotonic() - began)
                 raise self._timeout()
         if self._closed:
             raise self._was_closed()
+        self._events.fire("wait", waiter.holder, monotonic() - began)
         return waiter.connection
 
     def _hold(self, connection: Connection, holder: Holder) -> None:
@@ -188,6 +215,7 @@ class Pool:
             del self._held[connection]
             self._opening.add(holder)
         connection.close()
+        self._events.fire("reconnect", holder)
 
     def _open(self, holder: Holder) -> Connection:
         connection = self._new_connection(
@@ -201,6 +229,10 @@ class Pool:
         self._settle()
         if self._closed:
             raise self._was_closed()
+        self._events.fire("connect", holder, connection=connection)
+        if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
+            # What a listener did not commit must not be committed with the holder's work.
+            connection.rollback()
         return connection
 
     def _abandon(self, holder: Holder) -> None:
@@ -224,21 +256,28 @@ class Pool:
             self._returned and not self._is_mid_bookkeeping() and self._lock.acquire(blocking=False)
         ):
             surplus = []
+            ended = []
             try:
                 while self._returned:
                     connection = self._returned.popleft()
+                    holder = self._held.pop(connection, None)
+                    if holder is None:
+                        # It was back already.
+                        continue
+                    ended.append((holder, monotonic() - holder.since))
                     if not self._place(connection):
                         surplus.append(connection)
             finally:
                 self._lock.release()
             for connection in surplus:
                 connection.close()
+            for holder, seconds in ended:
+                if holder.lost:
+                    self._events.fire("lost", holder)
+                self._events.fire("checkin", holder, seconds)
 
     def _place(self, connection: Connection) -> bool:
         """Hand ``connection`` to the next in the queue or keep it; False where it must go."""
-        if self._held.pop(connection, None) is None:
-            # It was back already.
-            return True
         now = monotonic()
         if not self._is_good(connection, now):
             self._admit()

@@ -57,8 +57,7 @@ class Hold:
                 "the connection broke during COMMIT, so nothing more can belong to that "
                 "transaction: call rollback() or cleanup(), then find out whether it was committed"
             )
-        # psycopg2 leaves the status where it stood when the connection broke.
-        if connection.status == extensions.STATUS_BEGIN or connection.begun:
+        if connection.broke_in_transaction():
             raise TransactionLost(
                 "the connection broke inside a transaction and all of that transaction is gone: "
                 "call rollback() or cleanup(), then begin again"
@@ -164,6 +163,7 @@ class Hold:
         if self._given_back or connection.process != os.getpid():
             return
         self._given_back = True
+        self.holder.lost = connection.broke_in_transaction()
         try:
             self._pool.reset(connection)
         except BaseException as error:

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
+from simpycity_template.events import Events
 from simpycity_template.holder import Holder
 
 log = logging.getLogger("simpycity_template")
@@ -13,14 +14,16 @@ log = logging.getLogger("simpycity_template")
 class HoldWatch:
     """One daemon thread, which sleeps until the next hold can be overdue."""
 
-    def __init__(self, holders: Callable[[], list[Holder]], seconds: float) -> None:
+    def __init__(self, holders: Callable[[], list[Holder]], seconds: float, events: Events) -> None:
         """
         Arguments:
             holders: returns who has a connection now.
             seconds: the age at which a hold is logged; 0 is never, and needs no thread.
+            events: told of each hold that is logged.
         """
         self._holders = holders
         self._seconds = seconds
+        self._events = events
         self.forked()
 
     def start(self) -> None:
@@ -62,4 +65,5 @@ class HoldWatch:
                 holder.place,
                 holder.last_sql or "none",
             )
+            self._events.fire("hold_warning", holder, age)
         return pause

@@ -1,0 +1,285 @@
+"""What happens to connections can be listened to and counted, and neither breaks anything."""
+
+import gc
+import logging
+import os
+import sys
+import threading
+from time import sleep
+
+import psycopg2
+import pytest
+from simpycity.core import Raw
+from support import until
+
+from simpycity_template import PoolTimeout
+from simpycity_template.events import EVENTS, HOLD_BUCKETS
+
+one = Raw("SELECT 1 AS one")
+
+
+def recorded(manager, *names):
+    """The events of these names, as they come."""
+    heard = []
+    for name in names:
+        manager.listen(name, heard.append)
+    return heard
+
+
+def lose(manager, witness):
+    """End the session of the scope's connection on the server."""
+    pid = manager.handle().conn.get_backend_pid()
+    with witness.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+def test_a_request_tells_connect_checkout_and_checkin_with_its_holder(manager):
+    heard = recorded(manager, *EVENTS)
+    with manager.scope("GET /notes/7"):
+        one()
+        sleep(0.01)
+    assert [event.name for event in heard] == ["connect", "checkout", "checkin"]
+    assert {event.holder.label for event in heard} == {"GET /notes/7"}
+    assert heard[2].holder.last_sql == "SELECT 1 AS one"
+    assert "test_events.py" in heard[2].holder.place
+    assert heard[2].seconds >= 0.01
+    assert heard[2].connection is None
+
+    heard.clear()
+    with manager.scope("GET /notes/8"):
+        one()
+    assert [event.name for event in heard] == ["checkout", "checkin"]
+
+
+def test_what_a_listener_commits_at_connect_lasts_and_the_rest_is_rolled_back(manager):
+    def prepare(event):
+        with event.connection.cursor() as cursor:
+            cursor.execute("SET search_path TO wiki, public")
+            event.connection.commit()
+            cursor.execute("SET search_path TO nowhere")
+
+    manager.listen("connect", prepare)
+    for _ in range(2):
+        assert Raw("SHOW search_path")().fetchone()[0] == "wiki, public"
+        manager.cleanup()
+
+
+def test_what_a_listener_does_at_checkout_belongs_to_the_transaction(manager):
+    def tell_who(event):
+        with event.connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('wiki.who', %s, true)", [event.holder.label])
+
+    manager.listen("checkout", tell_who)
+    who = Raw("SELECT current_setting('wiki.who', true)")
+    with manager.scope("GET /"):
+        assert who().fetchone()[0] == "GET /"
+    manager.unlisten("checkout", tell_who)
+    with manager.scope("GET /"):
+        assert not who().fetchone()[0]
+
+
+def test_a_listener_that_fails_is_logged_and_stops_nothing(manager, caplog):
+    heard = []
+
+    def spoil(event):
+        if event.connection:
+            event.connection.cursor().execute("SELECT 1 / 0")
+        raise RuntimeError("broken listener")
+
+    for name in ("connect", "checkout", "checkin"):
+        manager.listen(name, spoil)
+        manager.listen(name, heard.append)
+    with manager.scope("GET /"):
+        assert one().fetchone()["one"] == 1
+    assert [event.name for event in heard] == ["connect", "checkout", "checkin"]
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * 3
+    assert manager.metrics().in_use == 0
+
+
+def test_a_listener_may_ask_the_manager_also_when_the_garbage_collector_gives_back(make_manager):
+    manager = make_manager(pool_size=1, max_overflow=1)
+    manager.listen("checkin", lambda event: manager.metrics() and manager.status())
+
+    class Knot:
+        def __init__(self):
+            self.myself = self
+            self.handle = manager.open()
+
+    for _ in range(50):
+        Knot()
+        # In the middle of the pool's own work, as any allocation could bring it about.
+        with manager._pools[None]._lock:
+            gc.collect()
+        manager.waiting()
+    assert manager.metrics().in_use <= 2
+
+
+def test_an_unknown_event_is_refused_with_the_one_that_was_meant(manager):
+    with pytest.raises(ValueError, match="there is no event 'chekout': did you mean 'checkout'?"):
+        manager.listen("chekout", print)
+    with pytest.raises(ValueError, match="does not listen to 'checkin'"):
+        manager.unlisten("checkin", print)
+
+
+def test_a_wait_is_told_with_its_seconds_and_shown_while_it_lasts(make_manager):
+    manager = make_manager(pool_size=1, max_overflow=0, pool_timeout=30)
+    heard = recorded(manager, "wait", "timeout")
+
+    def patient():
+        with manager.scope("patient"):
+            one()
+
+    one()
+    thread = threading.Thread(target=patient)
+    thread.start()
+    until(lambda: manager.metrics().waiting == 1)
+    assert [holder.label for holder in manager.waiting()] == ["patient"]
+    sleep(0.05)
+    manager.cleanup()
+    thread.join(10)
+    assert [(event.name, event.holder.label) for event in heard] == [("wait", "patient")]
+    assert heard[0].seconds >= 0.05
+    assert manager.waiting() == []
+    assert (manager.metrics().waits, manager.metrics().wait_seconds) == (1, heard[0].seconds)
+
+
+def test_a_timeout_is_told_with_its_seconds(make_manager):
+    manager = make_manager(pool_size=1, max_overflow=0, pool_timeout=0.1)
+    heard = recorded(manager, "wait", "timeout")
+    one()
+    with manager.scope("impatient"), pytest.raises(PoolTimeout):
+        one()
+    assert [(event.name, event.holder.label) for event in heard] == [("timeout", "impatient")]
+    assert heard[0].seconds >= 0.1
+    assert manager.metrics().timeouts == 1
+
+
+def test_a_holder_is_as_old_as_its_hold_not_as_its_wait(make_manager):
+    manager = make_manager(pool_size=1, max_overflow=0, pool_timeout=30)
+    ages = []
+
+    def patient():
+        with manager.scope("patient"):
+            one()
+            ages.append(manager.status()[0].age)
+
+    one()
+    thread = threading.Thread(target=patient)
+    thread.start()
+    until(lambda: manager.waiting())
+    sleep(1)
+    manager.cleanup()
+    thread.join(10)
+    assert ages[0] < 1
+
+
+def test_a_transaction_that_breaks_is_lost_and_one_that_had_not_begun_is_reconnected(
+    manager, witness
+):
+    heard = recorded(manager, "lost", "reconnect")
+    with manager.scope("unlucky"):
+        one()
+        lose(manager, witness)
+        with pytest.raises(psycopg2.OperationalError):
+            one()
+    assert [(event.name, event.holder.label) for event in heard] == [("lost", "unlucky")]
+
+    heard.clear()
+    with manager.scope("lucky"):
+        lose(manager, witness)
+    with manager.scope("lucky"):
+        one()
+    manager.cleanup()
+    assert "lost" not in [event.name for event in heard]
+    assert manager.metrics().lost == 1
+
+
+def test_an_idle_connection_that_broke_counts_as_reconnect(manager, witness):
+    one()
+    pid = manager.status()[0].backend_pid
+    manager.cleanup()
+    with witness.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    one()
+    assert manager.metrics().reconnects == 1
+    assert manager.metrics().connects == 2
+
+
+def test_a_hold_warning_is_told(make_manager):
+    manager = make_manager(hold_warning=0.05)
+    heard = recorded(manager, "hold_warning")
+    with manager.scope("slow"):
+        one()
+        until(lambda: heard)
+    assert heard[0].holder.label == "slow" and heard[0].seconds >= 0.05
+    assert manager.metrics().hold_warnings == 1
+
+
+def test_metrics_are_the_connections_now_and_the_histogram_of_their_holds(make_manager):
+    manager = make_manager(pool_size=1, max_overflow=2)
+    assert (manager.metrics().in_use, manager.metrics().max_size) == (0, 3)
+    with manager.scope("fast"):
+        one()
+    with manager.scope("slow"):
+        one()
+        sleep(0.11)
+        with manager.scope("another"):
+            one()
+            metrics = manager.metrics()
+            assert (metrics.in_use, metrics.idle, metrics.opening) == (2, 0, 0)
+    metrics = manager.metrics()
+    assert (metrics.in_use, metrics.idle, metrics.waiting, metrics.max_size) == (0, 1, 0, 3)
+    assert (metrics.connects, metrics.checkouts, metrics.checkins) == (2, 3, 3)
+    holds = metrics.hold_seconds
+    assert [bound for bound, _ in holds.buckets] == [*HOLD_BUCKETS, float("inf")]
+    assert holds.count == 3 and holds.sum >= 0.11
+    up_to = dict(holds.buckets)
+    assert up_to[0.1] <= 2 and up_to[300.0] == 3
+
+
+def test_counts_are_exact_with_many_threads(make_manager):
+    manager = make_manager(pool_size=4, max_overflow=0, pool_timeout=30)
+
+    def work():
+        for _ in range(200):
+            with manager.scope("busy"):
+                manager.handle().conn  # noqa: B018
+
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    finally:
+        sys.setswitchinterval(interval)
+    metrics = manager.metrics()
+    assert metrics.checkouts == metrics.checkins == metrics.hold_seconds.count == 8 * 200
+    assert metrics.connects == 4
+
+
+def test_a_child_process_counts_from_zero(manager):
+    one()
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writer, b"%d" % manager.metrics().checkouts)
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert os.read(reader, 9) == b"0"
+    assert manager.metrics().checkouts == 1
+
+
+def test_health_is_silent(make_manager, caplog):
+    caplog.set_level(logging.INFO, "simpycity_template")
+    manager = make_manager(hold_warning=30, pool_size=1)
+    for _ in range(3):
+        with manager.scope("GET /"):
+            one()
+            manager.commit()
+            with manager.transaction():
+                one()
+    manager.dispose()
+    assert caplog.records == []
