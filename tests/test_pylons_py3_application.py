@@ -2,13 +2,17 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
 import pkg_resources
 import pytest
+from aiosmtpd.controller import Controller
+from aiosmtpd.handlers import Message
 from paste.deploy import loadapp
 from webtest import TestApp
 
@@ -114,6 +118,16 @@ TEMPLATES = {
     "page.html": '<p xmlns:py="http://genshi.edgewall.org/">Hello $c.name</p>',
 }
 
+MODEL = """
+
+from sqlalchemy import Column, Integer, UnicodeText
+
+class Note(Base):
+    __tablename__ = "notes"
+    id = Column(Integer, primary_key=True)
+    text = Column(UnicodeText())
+"""
+
 LOADERS = """
     from genshi.template import TemplateLoader
     from jinja2 import Environment, FileSystemLoader
@@ -165,12 +179,41 @@ def debugged(project) -> TestApp:
 @pytest.fixture(scope="session")
 def production(project) -> TestApp:
     """The application with `debug = false`."""
+    return configured(project, "production", "error_log = %(here)s/errors.log")
+
+
+def configured(project: Path, name: str, *settings: str) -> TestApp:
+    """Load the application with `debug = false` and some settings."""
     text = (project / "development.ini").read_text()
     text = text.replace("#set debug = false", "set debug = false")
-    text = text.replace("[DEFAULT]", "[DEFAULT]\nerror_log = %(here)s/errors.log", 1)
-    text = re.sub("email_to = .*", "", text)
-    (project / "production-test.ini").write_text(text)
-    return _test_app(loadapp("config:production-test.ini", relative_to=str(project)))
+    text = re.sub("(email_to|smtp_server) = .*", "", text)
+    text = text.replace("[DEFAULT]", "\n".join(["[DEFAULT]", *settings]), 1)
+    (project / f"{name}.ini").write_text(text)
+    return _test_app(loadapp(f"config:{name}.ini", relative_to=str(project)))
+
+
+@contextmanager
+def smtp_server():
+    """Run a mail server on loopback, whose handler keeps what it gets in `box`."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = Controller(Box(), hostname="127.0.0.1", port=port)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+class Box(Message):
+    """Keeps the mail that arrives."""
+
+    def __init__(self):
+        super().__init__()
+        self.box = []
+
+    def handle_message(self, message):
+        self.box.append(message)
 
 
 @pytest.fixture
@@ -364,6 +407,32 @@ def test_production_shows_no_traceback_and_logs_it(production, project):
     assert "ValueError: boom" in (project / "errors.log").read_text()
 
 
+def test_production_mails_the_traceback(project):
+    with smtp_server() as server:
+        application = configured(
+            project,
+            "mailed",
+            "email_to = you@example.com, other@example.com",
+            f"smtp_server = 127.0.0.1:{server.port}",
+            "error_subject_prefix = Small failed:",
+        )
+        assert "boom" not in broken(application, "/things/broken")
+    (mail,) = server.handler.box
+    assert mail["X-RcptTo"] == "you@example.com, other@example.com"
+    assert mail["From"] == "paste@localhost"
+    assert mail["Subject"].startswith("Small failed:ValueError: boom")
+    assert 'raise ValueError("boom")' in mail.get_payload(0).get_payload(decode=True).decode()
+
+
+def test_an_error_that_cannot_be_mailed_is_answered_all_the_same(project):
+    application = configured(
+        project, "unmailed", "email_to = you@example.com", "smtp_server = 127.0.0.1:1"
+    )
+    page = broken(application, "/things/broken")
+    assert "Server Error 500" in page
+    assert "could not be reported: [Errno" in page.errors
+
+
 def test_production_evaluates_nothing(production):
     style = {"__debugger__": "yes", "cmd": "resource", "f": "style.css"}
     assert production.get("/things/text", style).text == "naïve"
@@ -400,3 +469,33 @@ def test_a_configuration_is_made_and_set_up(project):
     paster("make-config", "Small", "live.ini", cwd=project)
     assert "set debug = false" in (project / "live.ini").read_text(encoding="utf-8")
     assert "Running setup_app()" in paster("setup-app", "live.ini", cwd=project)
+
+
+def test_a_minimal_project_works_and_its_tests_find_the_application(tmp_path):
+    paster("create", "-t", "pylons_minimal", "Tiny", "--no-interactive", cwd=tmp_path)
+    paster("controller", "greetings", cwd=tmp_path / "Tiny")
+    assert "BaseController, render" in (tmp_path / "Tiny/tiny/controllers/greetings.py").read_text()
+    run = [sys.executable, "-m", "pytest", "-q"]
+    subprocess.run([*run, "--with-pylons=test.ini"], cwd=tmp_path / "Tiny", check=True)
+
+
+def test_a_project_with_sqlalchemy_creates_its_tables(tmp_path):
+    paster("create", "-t", "pylons", "Stored", "sqlalchemy=True", "--no-interactive", cwd=tmp_path)
+    project = tmp_path / "Stored"
+    with open(project / "stored" / "model" / "__init__.py", "a") as file:
+        file.write(MODEL)
+    paster("setup-app", "development.ini", cwd=project)
+    lines = (
+        "model.Session.add(model.Note(text='ä')); model.Session.commit()\n"
+        "print(model.Session.query(model.Note).one().text)\n"
+    )
+    assert "ä" in paster("shell", cwd=project, stdin=lines)
+
+
+@pytest.mark.parametrize("engine", ["genshi", "jinja2"])
+def test_a_project_uses_the_template_engine_that_was_asked_for(tmp_path, engine):
+    options = ["-t", "pylons", "Other", f"template_engine={engine}", "--no-interactive"]
+    paster("create", *options, cwd=tmp_path)
+    package = tmp_path / "Other" / "other"
+    assert f"render_{engine} as render" in (package / "lib" / "base.py").read_text()
+    paster("routes", cwd=tmp_path / "Other")

@@ -7,6 +7,7 @@
     corrections.py   the list of what is corrected, and why
     runtime.py       what corrected lines call
     errors.py        the debugger and the error handler, in WebError's place
+    pytest_plugin.py what Pylons' plugin for nose did
 
 This package stands alone: it knows nothing of the rest of the distribution.
 """

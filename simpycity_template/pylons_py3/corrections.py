@@ -561,6 +561,20 @@ CORRECTIONS += [
         new="staticmethod(_py3.render_template)",
     ),
     Correction(
+        "the template engine that was asked for",
+        "pylons.util",
+        why="The answer was thrown away, and each project was one for Mako.",
+        old="vars['template_engine'] = 'mako'\n\n        template_engine = 'mako'",
+        new="\n\n        template_engine = vars['template_engine']",
+    ),
+    Correction(
+        "where declarative_base is",
+        "templates/default_project/+package+/model/meta.py_tmpl",
+        why="SQLAlchemy 2 warns of the old place.",
+        old="from sqlalchemy.ext.declarative import",
+        new="from sqlalchemy.orm import",
+    ),
+    Correction(
         "where escape is",
         "templates/default_project/+package+/controllers/error.py_tmpl",
         why="cgi.escape was removed in Python 3.8, and cgi itself in 3.13.",
