@@ -144,12 +144,13 @@ class _Server:
         """Return a superuser's connection to the server, which now runs until we end."""
         self.home.mkdir(parents=True, exist_ok=True)
         self._hold()
-        with _locked(self.home / "start.lock", fcntl.LOCK_EX):
+        with _locked(self.home / "start.lock", fcntl.LOCK_EX) as descriptor:
+            # First of all, in case we are killed while we start the server.
+            self._ensure_keeper()
             link = self._connect()
             if link is None:
-                self._start()
+                self._start(descriptor)
                 link = self._wait_for_connection()
-            self._ensure_keeper()
         return link
 
     def _hold(self) -> None:
@@ -208,12 +209,12 @@ class _Server:
             time.sleep(POLL_INTERVAL)
         return link
 
-    def _start(self) -> None:
+    def _start(self, start_lock: int) -> None:
         """Start the server, after making its cluster if there is none."""
         self._check_version()
         account = self._account()
         if not self.cluster.exists():
-            self._init_cluster(account)
+            self._init_cluster(account, start_lock)
         elif self._runs_after_crash():
             return
         before = self.log.stat().st_size if self.log.exists() else 0
@@ -229,14 +230,15 @@ class _Server:
                 f"Its log is {self.log}."
             )
 
-    def _init_cluster(self, account: dict[str, Any]) -> None:
+    def _init_cluster(self, account: dict[str, Any], start_lock: int) -> None:
         """Make the cluster, whole or not at all."""
         new = self.home / "cluster.new"
         if new.exists():
             shutil.rmtree(new)  # of an initdb that was killed
-        # PostgreSQL's own locale, so that the data does not depend on the system's libraries.
+        # It inherits the lock, and so nobody gets in its way if we are killed. PostgreSQL's own
+        # locale, so that the data does not depend on the system's libraries.
         done = self._run(
-            account, "initdb", "--pgdata=cluster.new", f"--username={SUPERUSER}",
+            {**account, "pass_fds": [start_lock]}, "initdb", "--pgdata=cluster.new", f"--username={SUPERUSER}",
             "--auth=trust", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8", "--no-instructions",
         )  # fmt: skip
@@ -318,15 +320,15 @@ class _Server:
         return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
     def _run(
-        self, account: dict[str, Any], program: str, *arguments: str
+        self, options: dict[str, Any], program: str, *arguments: str
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run one of PostgreSQL's programs, which speaks English then."""
+        """Run one of PostgreSQL's programs, in English, with these options of subprocess."""
         # In ``home``, and with names relative to it: initdb and pg_ctl give them to a shell, which
         # would stumble over a quote or a dollar in the path.
         return subprocess.run(
             [self.programs / program, *arguments],
             env={**os.environ, "LC_ALL": "C"}, cwd=self.home, capture_output=True, check=False,
-            **account,
+            **options,
         )  # fmt: skip
 
 

@@ -28,16 +28,28 @@ def main(users_lock: str, cluster: str, pg_ctl: str) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_EX)
     # If the directory was deleted, its server ends by itself, and the server of a new directory
     # with the same name is another keeper's.
-    if not is_file(descriptor, users_lock):
-        return
-    os.set_inheritable(descriptor, True)  # held on by pg_ctl, until the server has stopped
+    if is_file(descriptor, users_lock):
+        stop(cluster, pg_ctl)
+
+
+def stop(cluster: str, pg_ctl: str) -> None:
+    """Stop the server of ``cluster``, and remove the folder made for its socket if there is one."""
     owner = os.stat(cluster)
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(owner.st_gid)
         os.setuid(owner.st_uid)
+    try:
+        with open(os.path.join(cluster, "postmaster.pid")) as file:
+            folder = file.read().splitlines()[4]
+    except (FileNotFoundError, IndexError):
+        folder = ""  # it did not start, or only just does
     # The next user waits for the lock already, so clients that are no users are not waited for.
-    os.execv(pg_ctl, ["pg_ctl", "stop", "--pgdata", cluster, "--mode", "fast", "--silent"])
+    os.spawnl(
+        os.P_WAIT, pg_ctl, "pg_ctl", "stop", "--pgdata", cluster, "--mode", "fast", "--silent"
+    )
+    if os.path.isabs(folder):
+        os.rmdir(folder)
 
 
 if __name__ == "__main__":

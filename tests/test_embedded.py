@@ -381,6 +381,14 @@ def test_a_set_up_that_was_interrupted_is_done_again(use, home):
     assert execute(use().dsn(), "SELECT 1") == [(1,)]
 
 
+@pytest.mark.parametrize("stage", ["cluster.new/base", "cluster/postmaster.pid"])
+def test_a_process_killed_while_it_starts_the_server_is_no_hindrance(use, home, stage):
+    user = use()
+    eventually((home / stage).exists)
+    user.kill()
+    assert execute(use().dsn(), "SELECT 1") == [(1,)]
+
+
 def test_a_directory_deleted_under_its_server_is_set_up_again(use, home):
     user = use(
         script="""
@@ -417,6 +425,8 @@ def test_the_directory_may_be_called_anything(use, folder, name):
     assert execute(dsn, "SELECT current_database()") == [("app",)]
     user.end()
     eventually(lambda: not runs(folder / name))
+    host = Path(parse_dsn(dsn)["host"])
+    assert host == folder / name / "cluster" or not host.exists()
 
 
 # Accounts
