@@ -1,7 +1,6 @@
 """A connection that can be pooled: made as good as new, tested, cut off from a parent process."""
 
 import os
-import select
 import weakref
 from time import monotonic, sleep
 from typing import Any
@@ -10,6 +9,7 @@ import psycopg2
 from psycopg2 import errors, extensions
 
 from simpycity_template.holder import Holder
+from simpycity_template.merging import MergingConnection, readable
 
 END_TIMEOUT = 5  # seconds; for a statement of another thread to end after it was cancelled
 
@@ -17,7 +17,7 @@ IDLE = extensions.TRANSACTION_STATUS_IDLE
 ACTIVE = extensions.TRANSACTION_STATUS_ACTIVE
 
 
-class Connection(extensions.connection):
+class Connection(MergingConnection):
     """A psycopg2 connection that knows its age, its process and its holder.
 
     Attributes:
@@ -66,11 +66,6 @@ class Connection(extensions.connection):
             self.run("ROLLBACK")
         self.begun = False
 
-    def run(self, sql: str) -> None:
-        """Execute a statement that returns nothing."""
-        with self.cursor(cursor_factory=extensions.cursor) as cursor:
-            cursor.execute(sql)
-
     def check_outcome(self, error: psycopg2.OperationalError) -> None:
         """After ``error`` of a COMMIT: raise another if nobody can know what became of it."""
         if self.closed:
@@ -115,6 +110,7 @@ class Connection(extensions.connection):
         self.cursor_factory = None  # type: ignore[assignment]
         self.string_types.clear()
         self.binary_types.clear()
+        self.merges = isolation_level is None
 
     def is_alive(self) -> bool:
         """Whether it still has its server, asked of the socket alone; for one that is idle.
@@ -123,7 +119,7 @@ class Connection(extensions.connection):
         notifications, and those must not cost a connection: libpq reads them and tells.
         """
         try:
-            while not self.closed and _readable(self.fileno()):
+            while not self.closed and readable(self.fileno()):
                 self.poll()
         except psycopg2.Error:
             return False
@@ -160,19 +156,6 @@ class Connection(extensions.connection):
             self.get_parameter_status("in_hot_standby"),
             self.get_parameter_status("default_transaction_read_only"),
         )
-
-
-if hasattr(select, "poll"):
-
-    def _readable(descriptor: int) -> bool:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(0))
-
-else:
-
-    def _readable(descriptor: int) -> bool:
-        return bool(select.select([descriptor], [], [], 0)[0])
 
 
 # Every one of this process, also those that a thread has in its hands at the moment of a fork.

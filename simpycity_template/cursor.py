@@ -13,6 +13,7 @@ from psycopg2.extras import DictCursor
 from simpycity.handle import Cursor, TypedCursor
 
 from simpycity_template.corrections import corrects
+from simpycity_template.merging import BEGIN
 
 IDLE = extensions.TRANSACTION_STATUS_IDLE
 
@@ -55,7 +56,9 @@ class ScopedCursor:
         _stock["__init__"](self, *args, **kwargs)
         self.holder = getattr(self.connection, "holder", None)
 
-    def execute(self: Any, query: Any, vars: Any = None) -> Any:
+    merged = False
+
+    def execute(self: Any, query: Any, vars: Any = None) -> None:
         """Execute, and note the statement for whoever asks what the holder is doing."""
         _check_scope(self)
         connection = self.connection
@@ -69,7 +72,9 @@ class ScopedCursor:
             # and would send this statement without BEGIN: the server would commit it by itself.
             connection.rollback()
         try:
-            return DictCursor.execute(self, query, vars)
+            if not (self.holder and connection.can_merge() and _began_with(self, query, vars)):
+                self.merged = False
+                DictCursor.execute(self, query, vars)
         except psycopg2.OperationalError as error:
             if self.holder and _COMMIT.search(self.holder.last_sql):
                 connection.check_outcome(error)
@@ -79,6 +84,12 @@ class ScopedCursor:
                 # Beside COMMIT also BEGIN may be written as SQL.
                 state = connection.get_transaction_status()
                 connection.begun = connection.autocommit and state != IDLE
+
+    @property
+    def query(self: Any) -> bytes | None:
+        """The statement that was sent last, without the BEGIN that went along with it."""
+        sent: bytes | None = DictCursor.query.__get__(self)
+        return sent.removeprefix(BEGIN) if sent and self.merged else sent
 
     callproc = _in_scope("callproc")
     copy_expert = _in_scope("copy_expert")
@@ -103,6 +114,26 @@ class ScopedCursor:
             _check_scope(self)
         for row in DictCursor.__iter__(self):
             yield self.callback(row) if self.callback else row
+
+
+def _began_with(cursor: Any, query: Any, vars: Any) -> bool:
+    """Send BEGIN and the statement in one message; False where psycopg2 has to begin.
+
+    It has to where the server could not even parse the message: there is a transaction afterwards,
+    a failed one, and the error points to its place in the statement.
+    """
+    connection = cursor.connection
+    message = None if cursor.name else connection.begin_with(cursor.mogrify(query, vars))
+    if message is None:
+        return False
+    cursor.merged = True
+    try:
+        DictCursor.execute(cursor, message)
+    except psycopg2.Error as error:
+        if not connection.refused() or isinstance(error, psycopg2.OperationalError):
+            raise
+        return False
+    return True
 
 
 @corrects(TypedCursor)

@@ -1,0 +1,215 @@
+"""A psycopg2 connection whose BEGIN travels with the first statement of the transaction.
+
+psycopg2 sends BEGIN alone, and waits for its answer, before the first statement: one of the three
+round trips of a short request. Here both are one message. While such a transaction is open
+psycopg2 is in autocommit mode, so that it sends no BEGIN of its own; what the connection shows to
+others is as if psycopg2 had begun it. Three rules keep that safe:
+
+- One statement goes along with BEGIN, never a text that could be several. So nothing of the
+  message can last before a COMMIT, whatever happens to it on its way.
+- BEGIN goes alone, and thereby tests the connection, unless the server has answered a moment ago.
+- What psycopg2 does by what it believes of the transaction (server-side cursors, large objects,
+  session settings, two-phase commit) finds a transaction that psycopg2 knows.
+"""
+
+import select
+from collections.abc import Callable
+from time import monotonic
+from typing import Any
+
+import psycopg2
+from psycopg2 import extensions
+
+BEGIN = b"BEGIN;\n"
+"""On a line of its own, so that the line which PostgreSQL quotes in an error is as written."""
+
+FRESH = 0.5
+"""Seconds after an answer of the server in which the connection is taken to work."""
+
+_IDLE = extensions.TRANSACTION_STATUS_IDLE
+_IN_TRANSACTION = extensions.TRANSACTION_STATUS_INTRANS
+
+# As psycopg2 has them, beneath what the connection shows.
+_autocommit: Any = extensions.connection.autocommit
+_status: Any = extensions.connection.status
+
+
+def _after(prepare: Callable[[Any, str], None], name: str) -> Any:
+    """psycopg2's own method or attribute ``name``; ``prepare`` goes before each call or setting."""
+    own: Any = getattr(extensions.connection, name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        prepare(self, name)
+        return own(self, *args, **kwargs)
+
+    def setter(self: Any, value: Any) -> None:
+        prepare(self, name)
+        own.__set__(self, value)
+
+    if not callable(own):
+        return property(own.__get__, setter, doc=own.__doc__)
+    method.__name__, method.__doc__ = name, own.__doc__
+    return method
+
+
+class MergingConnection(extensions.connection):
+    """A psycopg2 connection that can send BEGIN together with a statement.
+
+    Attributes:
+        merges: whether it may: not before it is told so, nor after anybody has changed how its
+            transactions begin.
+    """
+
+    merges = False
+
+    # Whether a transaction is open, or was when the connection broke, that psycopg2 did not begin.
+    _merged = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._answered = monotonic()
+
+    def can_merge(self) -> bool:
+        """Whether the next statement begins a transaction, and BEGIN may go along with it."""
+        return (
+            self.merges
+            and not self._merged
+            and monotonic() - self._answered < FRESH
+            and not self.closed
+            and _status.__get__(self) == extensions.STATUS_READY
+            # A server that went away has closed the socket, which makes it readable.
+            and not readable(self.fileno())
+        )
+
+    def begin_with(self, statement: bytes) -> bytes | None:
+        """The message that begins a transaction and executes ``statement`` in it.
+
+        Who asks for it sends it at once, and calls ``refused()`` where that fails.
+
+        Returns:
+            None: it may be more or less than one statement, so psycopg2 has to begin.
+        """
+        if b";" in statement or not statement.lstrip()[:1].isalpha():
+            return None
+        _autocommit.__set__(self, True)
+        self._merged = True
+        return BEGIN + statement
+
+    def refused(self) -> bool:
+        """Whether the server refused the message of ``begin_with()`` before it executed BEGIN.
+
+        It parses all of a message first. Once it has executed BEGIN there is a transaction, failed
+        or not, because the one statement that went along has failed and so did not end it.
+        """
+        if self.closed or self.get_transaction_status() != _IDLE:
+            return False
+        self._ended()
+        return True
+
+    def commit(self) -> None:
+        """Commit."""
+        if not self._merged:
+            return self._end(super().commit)
+        open_on_server = self.get_transaction_status() != _IDLE
+        try:
+            if open_on_server:
+                self.run("COMMIT")
+        finally:
+            # As psycopg2 does: also where it failed, no transaction is left.
+            self._ended()
+
+    def rollback(self) -> None:
+        """Roll back."""
+        if not self._merged:
+            return self._end(super().rollback)
+        if self.get_transaction_status() != _IDLE:
+            self.run("ROLLBACK")
+        self._ended()
+
+    def run(self, sql: str) -> None:
+        """Execute a statement that returns nothing."""
+        with super().cursor(cursor_factory=extensions.cursor) as cursor:
+            cursor.execute(sql)
+        self._answered = monotonic()
+
+    def cursor(self, name: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Open a cursor, a server-side one where it has a name."""
+        if name is not None:
+            self._hand_over("cursor")
+        return super().cursor(name, *args, **kwargs)
+
+    @property
+    def status(self) -> int:  # type: ignore[override]
+        """One of psycopg2's ``STATUS_*``."""
+        return extensions.STATUS_BEGIN if self._merged else _status.__get__(self)  # type: ignore[no-any-return]
+
+    @property
+    def autocommit(self) -> bool:
+        """Whether each statement is committed by itself."""
+        return not self._merged and _autocommit.__get__(self)  # type: ignore[no-any-return]
+
+    @autocommit.setter
+    def autocommit(self, value: bool) -> None:
+        self._refuse_inside("autocommit")
+        _autocommit.__set__(self, value)
+
+    def _refuse_inside(self, name: str) -> None:
+        if self._merged:
+            raise psycopg2.ProgrammingError(f"{name} cannot be used inside a transaction")
+        self.merges = False
+
+    def _roll_back(self, name: str) -> None:
+        if self._merged:
+            self.rollback()
+        self.merges = False
+
+    def _hand_over(self, name: str) -> None:
+        """Let psycopg2 know of the transaction that is open, and begin those to come.
+
+        It sends its BEGIN, which the server answers with a warning and nothing else.
+        """
+        self.merges = False
+        if self._merged and not self.closed and self.get_transaction_status() == _IN_TRANSACTION:
+            self._ended()
+            self.run("SELECT 1")
+            del self.notices[-1:]
+
+    set_session = _after(_refuse_inside, "set_session")
+    isolation_level = _after(_refuse_inside, "isolation_level")
+    readonly = _after(_refuse_inside, "readonly")
+    deferrable = _after(_refuse_inside, "deferrable")
+    tpc_begin = _after(_refuse_inside, "tpc_begin")
+
+    # psycopg2 rolls back before these.
+    set_isolation_level = _after(_roll_back, "set_isolation_level")
+    set_client_encoding = _after(_roll_back, "set_client_encoding")
+    reset = _after(_roll_back, "reset")
+
+    lobject = _after(_hand_over, "lobject")
+    __enter__ = _after(_hand_over, "__enter__")
+
+    def _end(self, end: Callable[[], None]) -> None:
+        begun = _status.__get__(self) == extensions.STATUS_BEGIN
+        end()
+        if begun:
+            self._answered = monotonic()
+
+    def _ended(self) -> None:
+        self._merged = False
+        if not self.closed:
+            _autocommit.__set__(self, False)
+
+
+if hasattr(select, "poll"):
+
+    def readable(descriptor: int) -> bool:
+        """Whether there is something to read from a socket, or its other end is gone."""
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+
+else:
+
+    def readable(descriptor: int) -> bool:
+        """Whether there is something to read from a socket, or its other end is gone."""
+        return bool(select.select([descriptor], [], [], 0)[0])
