@@ -139,14 +139,14 @@ class MergingConnection(extensions.connection):
         return super().cursor(name, *args, **kwargs)
 
     @property
-    def status(self) -> int:  # type: ignore[override]
+    def status(self) -> int:
         """One of psycopg2's ``STATUS_*``."""
-        return extensions.STATUS_BEGIN if self._merged else _status.__get__(self)  # type: ignore[no-any-return]
+        return extensions.STATUS_BEGIN if self._merged else _status.__get__(self)
 
     @property
     def autocommit(self) -> bool:
         """Whether each statement is committed by itself."""
-        return not self._merged and _autocommit.__get__(self)  # type: ignore[no-any-return]
+        return not self._merged and _autocommit.__get__(self)
 
     @autocommit.setter
     def autocommit(self, value: bool) -> None:

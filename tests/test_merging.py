@@ -1,0 +1,346 @@
+"""BEGIN goes in one message with the first statement, and nobody can tell but by the speed."""
+
+import io
+from time import monotonic
+
+import psycopg2
+import pytest
+from psycopg2 import errors, extensions, sql
+from psycopg2.extras import RealDictCursor
+from simpycity.core import Function, FunctionTyped, Raw
+from wire import wire
+
+from simpycity_template import TransactionLost, merging
+
+READY, BEGUN = extensions.STATUS_READY, extensions.STATUS_BEGIN
+IDLE, IN_TRANSACTION = 0, 2
+
+
+@pytest.fixture(scope="module")
+def dsn(server):
+    """One database for all: making one takes longer than a test."""
+    return server.create_database()
+
+
+@pytest.fixture(scope="module")
+def module_line(dsn):
+    with wire(dsn) as line:
+        yield line
+
+
+@pytest.fixture
+def line(module_line, monkeypatch):
+    # A machine under load may take longer than that for a few lines.
+    monkeypatch.setattr(merging, "FRESH", 60)
+    return module_line
+
+
+@pytest.fixture
+def connect(make_manager, line):
+    """Makes managers behind the wire, with one connection that is ready."""
+
+    def connect(**settings):
+        manager = make_manager(dsn=line.dsn, **settings)
+        manager.handle().execute("SELECT 1")
+        manager.cleanup()
+        line.clear()
+        return manager
+
+    return connect
+
+
+@pytest.fixture
+def manager(connect):
+    return connect()
+
+
+@pytest.fixture
+def notes(manager, line):
+    """Ids of the committed notes, looked up by another connection."""
+    manager.handle().execute(
+        "DROP TABLE IF EXISTS notes; CREATE TABLE notes (id int PRIMARY KEY, body text)"
+    )
+    manager.commit()
+    manager.cleanup()
+    line.clear()
+
+    def ids():
+        with manager.scope("look"):
+            return [row["id"] for row in Raw("SELECT id FROM notes ORDER BY id")()]
+
+    return ids
+
+
+insert = Raw("INSERT INTO notes VALUES (%s, 'text')", ["id"])
+
+
+class TestMessages:
+    def test_one_call_is_two_round_trips(self, manager, line):
+        Function("upper", ["text"])("a")
+        manager.cleanup()
+        assert line.statements == ["BEGIN;\nSELECT * FROM upper('a')", "ROLLBACK"]
+        assert line.round_trips == 2
+
+    def test_each_further_call_is_one_more(self, manager, line):
+        for number in range(3):
+            Raw(f"SELECT {number}")()
+        manager.commit()
+        manager.cleanup()
+        assert line.statements == ["BEGIN;\nSELECT 0", "SELECT 1", "SELECT 2", "COMMIT"]
+
+    def test_each_transaction_of_a_scope_begins_so(self, manager, line):
+        for _ in range(2):
+            with manager.transaction():
+                Raw("SELECT 1")()
+        manager.cleanup()
+        assert line.statements == ["BEGIN;\nSELECT 1", "COMMIT"] * 2
+
+    def test_a_scope_without_a_query_sends_nothing(self, manager, line):
+        with manager.scope("empty"):
+            assert manager.handle().conn
+        assert line.statements == []
+
+    def test_in_autocommit_mode_a_read_is_one_round_trip(self, manager, line):
+        with manager.scope("read"):
+            handle = manager.open(isolation_level=0)
+            Raw("SELECT 1")(options={"handle": handle})
+        assert line.statements == ["SELECT 1"]
+
+    @pytest.mark.parametrize("text", ["SELECT 1; SELECT 2", "SELECT ';'", " -- nothing\nSELECT 1"])
+    def test_what_may_not_be_one_statement_goes_after_begin(self, manager, line, text):
+        manager.handle().execute(text)
+        assert line.statements == ["BEGIN", text]
+
+    def test_a_connection_without_a_recent_answer_is_tested_by_begin(
+        self, manager, line, monkeypatch
+    ):
+        monkeypatch.setattr(merging, "FRESH", 0)
+        manager.handle().execute("SELECT 1")
+        assert line.statements == ["BEGIN", "SELECT 1"]
+
+    def test_nothing_is_sent_on_one_whose_server_went_away(self, manager, line, witness):
+        session = manager.handle().conn.backend_pid
+        with witness.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", (session,))
+        deadline = monotonic() + 10
+        while not merging.readable(manager.handle().conn.fileno()):
+            assert monotonic() < deadline
+        assert Raw("SELECT pg_backend_pid() AS pid")().fetchone()["pid"] != session
+
+
+class TestTheConnectionShowsATransaction:
+    def test_to_those_who_ask_its_attributes(self, manager):
+        link = manager.handle().conn
+        assert (link.status, link.autocommit) == (READY, False)
+        Raw("SELECT 1")()
+        assert (link.status, link.autocommit, link.isolation_level) == (BEGUN, False, None)
+        assert link.get_transaction_status() == IN_TRANSACTION
+        link.rollback()
+        assert (link.status, link.autocommit) == (READY, False)
+        assert link.get_transaction_status() == IDLE
+
+    @pytest.mark.parametrize("change", [
+        lambda link: setattr(link, "autocommit", True),
+        lambda link: setattr(link, "isolation_level", "SERIALIZABLE"),
+        lambda link: setattr(link, "readonly", True),
+        lambda link: setattr(link, "deferrable", True),
+        lambda link: link.set_session(readonly=True),
+        lambda link: link.tpc_begin("transaction"),
+    ])  # fmt: skip
+    def test_to_those_who_would_change_it(self, manager, line, change):
+        Raw("SELECT 1")()
+        with pytest.raises(psycopg2.ProgrammingError, match="inside a transaction"):
+            change(manager.handle().conn)
+        assert line.statements == ["BEGIN;\nSELECT 1"]
+
+    @pytest.mark.parametrize("change", [
+        lambda link: link.set_isolation_level(extensions.ISOLATION_LEVEL_SERIALIZABLE),
+        lambda link: link.set_client_encoding("LATIN1"),
+        lambda link: link.reset(),
+    ])  # fmt: skip
+    def test_to_what_rolls_back(self, manager, notes, change):
+        insert(1)
+        change(manager.handle().conn)
+        insert(2)
+        manager.commit()
+        assert notes() == [2]
+
+    def test_to_a_server_side_cursor(self, manager, line):
+        Raw("SELECT 1")()
+        cursor = manager.handle().cursor(name="numbers")
+        cursor.execute("SELECT generate_series(1, 3)")
+        assert [row[0] for row in cursor] == [1, 2, 3]
+        assert manager.handle().conn.notices == []
+        manager.commit()
+        with pytest.raises(psycopg2.ProgrammingError, match="isn't valid anymore"):
+            cursor.fetchone()
+
+    def test_to_a_server_side_cursor_that_comes_first(self, manager, line):
+        cursor = manager.handle().conn.cursor("numbers", cursor_factory=RealDictCursor)
+        cursor.execute("SELECT generate_series(1, 3) AS n")
+        assert [row["n"] for row in cursor] == [1, 2, 3]
+        assert line.statements[0] == "BEGIN"
+
+    def test_to_a_large_object(self, manager):
+        Raw("SELECT 1")()
+        large = manager.handle().conn.lobject(mode="w")
+        large.write("text")
+        manager.commit()
+        assert manager.handle().conn.lobject(large.oid, "r").read() == "text"
+
+    def test_to_a_with_block_of_the_connection(self, manager, notes):
+        with manager.handle().conn as link:
+            insert(1)
+        with pytest.raises(ZeroDivisionError), link:
+            insert(2)
+            1 / 0  # noqa: B018
+        insert(3)
+        with link:
+            insert(4)
+        manager.cleanup()
+        assert notes() == [1, 3, 4]
+
+    def test_to_other_cursors_of_the_connection(self, manager, notes):
+        insert(1)
+        with manager.handle().conn.cursor() as plain:
+            plain.execute("INSERT INTO notes VALUES (2)")
+        manager.cleanup()
+        with manager.handle().conn.cursor() as plain:
+            plain.execute("INSERT INTO notes VALUES (3)")
+        insert(4)
+        manager.handle().conn.rollback()
+        assert notes() == []
+
+    def test_to_commit_on_the_connection(self, manager, notes):
+        insert(1)
+        manager.handle().conn.commit()
+        insert(2)
+        manager.cleanup()
+        assert notes() == [1]
+
+    def test_to_copy_and_executemany(self, manager, notes):
+        cursor = manager.handle().cursor()
+        cursor.copy_expert("COPY notes FROM STDIN", io.StringIO("1\tone\n"))
+        cursor.executemany("INSERT INTO notes VALUES (%s)", [(2,), (3,)])
+        manager.rollback()
+        insert(4)
+        cursor.copy_from(io.StringIO("5\tfive\n"), "notes")
+        manager.rollback()
+        assert notes() == []
+
+    def test_to_two_phase_commit(self, manager):
+        link = manager.handle().conn
+        link.tpc_begin(link.xid(1, "one", "two"))
+        Raw("SELECT 1")()
+        link.tpc_rollback()
+
+
+class TestCursors:
+    def test_a_cursor_shows_the_statement_alone(self, manager):
+        cursor = Raw("SELECT %s::int", ["n"])(1)
+        assert cursor.query == b"SELECT 1::int"
+        assert cursor.mogrify("SELECT %s", [2]) == b"SELECT 2"
+        assert (cursor.rowcount, cursor.statusmessage) == (1, "SELECT 1")
+
+    def test_a_composed_statement_is_one(self, manager, line):
+        manager.handle().execute(sql.SQL("SELECT {}").format(sql.Literal(1)))
+        assert line.statements == ["BEGIN;\nSELECT 1"]
+
+    def test_a_typed_cursor_begins_too(self, manager, line):
+        assert list(FunctionTyped("generate_series", ["a", "b"])(1, 2)) == [1, 2]
+        assert line.statements == ["BEGIN;\nSELECT   generate_series(1,2)"]
+
+    def test_a_closed_cursor_sends_nothing(self, manager, line):
+        cursor = manager.handle().cursor()
+        cursor.close()
+        with pytest.raises(psycopg2.InterfaceError, match="cursor already closed"):
+            cursor.execute("SELECT 1")
+        assert manager.handle().conn.status == READY
+        assert line.statements == []
+
+
+class TestErrorsInTheFirstStatement:
+    @pytest.mark.parametrize("text, error", [
+        ("SELEC 1", errors.SyntaxError),
+        ("SELECT nope", errors.UndefinedColumn),
+        ("SELECT 1 / 0", errors.DivisionByZero),
+        ("VACUUM", errors.ActiveSqlTransaction),
+        ("SELECT %s", errors.SyntaxError),
+    ])  # fmt: skip
+    def test_they_fail_the_transaction(self, manager, notes, text, error):
+        with pytest.raises(error) as caught:
+            manager.handle().execute(text)
+        assert "BEGIN" not in str(caught.value)
+        with pytest.raises(errors.InFailedSqlTransaction):
+            insert(1)
+        with pytest.raises(errors.InFailedSqlTransaction, match="cannot be committed"):
+            manager.commit()
+        manager.rollback()
+        insert(2)
+        manager.commit()
+        assert notes() == [2]
+
+    def test_a_statement_that_could_not_be_parsed_is_the_only_one_sent_again(self, manager, line):
+        for text in ("SELECT 1 / 0", "SELEC 1"):
+            with pytest.raises(psycopg2.Error):
+                manager.handle().execute(text)
+            manager.rollback()
+        assert line.statements == [
+            "BEGIN;\nSELECT 1 / 0", "ROLLBACK",
+            "BEGIN;\nSELEC 1", "BEGIN", "SELEC 1", "ROLLBACK",
+        ]  # fmt: skip
+
+    def test_a_commit_that_fails_leaves_no_transaction(self, manager, notes):
+        manager.handle().execute(
+            "ALTER TABLE notes ADD FOREIGN KEY (id) REFERENCES notes DEFERRABLE, "
+            "ADD parent int REFERENCES notes DEFERRABLE INITIALLY DEFERRED"
+        )
+        manager.commit()
+        Raw("INSERT INTO notes VALUES (1, '', 7)")()
+        with pytest.raises(errors.ForeignKeyViolation):
+            manager.commit()
+        insert(2)
+        manager.commit()
+        assert notes() == [2]
+
+    def test_a_rollback_written_as_sql_ends_it(self, manager, notes):
+        insert(1)
+        Raw("ROLLBACK")()
+        insert(2)
+        manager.commit()
+        assert notes() == [2]
+
+    def test_a_connection_that_breaks_under_it_breaks_the_transaction(self, manager, notes, line):
+        with pytest.raises(psycopg2.OperationalError):
+            Raw("SELECT pg_terminate_backend(pg_backend_pid())")()
+        assert len(line.statements) == 1
+        with pytest.raises(TransactionLost):
+            insert(1)
+        manager.rollback()
+        insert(2)
+        manager.commit()
+        assert notes() == [2]
+
+
+class TestOtherTransactions:
+    @pytest.mark.parametrize("level", ["serializable", "repeatable read"])
+    def test_those_with_a_level_begin_as_psycopg2_does(self, connect, line, level):
+        manager = connect(isolation_level=level)
+        assert Raw("SHOW transaction_isolation")().fetchone()[0] == level
+        manager.cleanup()
+        assert line.statements[0] == f"BEGIN ISOLATION LEVEL {level.upper()}"
+
+    def test_what_a_scope_set_lasts_as_long_as_the_scope(self, manager, line):
+        with manager.scope("first"):
+            manager.handle().conn.readonly = True
+            assert Raw("SHOW transaction_read_only")().fetchone()[0] == "on"
+        assert line.statements[0] == "BEGIN READ ONLY"
+        with manager.scope("second"):
+            assert Raw("SHOW transaction_read_only")().fetchone()[0] == "off"
+        assert line.statements[-2:] == ["BEGIN;\nSHOW transaction_read_only", "ROLLBACK"]
+
+    def test_reset_by_discard_all_too(self, connect, line):
+        manager = connect(pool_reset="discard")
+        Raw("SELECT 1")()
+        manager.cleanup()
+        assert line.statements == ["BEGIN;\nSELECT 1", "ROLLBACK", "DISCARD ALL"]
