@@ -133,7 +133,6 @@ setup(
         "dev": ["mypy", "ruff", "types-psycopg2"],
     },
     entry_points={
-        "pytest11": ["pylons = simpycity_template.pylons_py3.pytest_plugin"],
         "paste.paster_create_template": [
             "simpycity = simpycity_template.template:SimpycityTemplate",
         ],

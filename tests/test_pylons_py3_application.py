@@ -475,8 +475,9 @@ def test_a_minimal_project_works_and_its_tests_find_the_application(tmp_path):
     paster("create", "-t", "pylons_minimal", "Tiny", "--no-interactive", cwd=tmp_path)
     paster("controller", "greetings", cwd=tmp_path / "Tiny")
     assert "BaseController, render" in (tmp_path / "Tiny/tiny/controllers/greetings.py").read_text()
-    run = [sys.executable, "-m", "pytest", "-q"]
-    subprocess.run([*run, "--with-pylons=test.ini"], cwd=tmp_path / "Tiny", check=True)
+    run = [sys.executable, "-m", "pytest", "-q", "--with-pylons=test.ini"]
+    plugin = ["-p", "simpycity_template.pylons_py3.pytest_plugin"]
+    subprocess.run([*run, *plugin], cwd=tmp_path / "Tiny", check=True)
 
 
 def test_a_project_with_sqlalchemy_creates_its_tables(tmp_path):

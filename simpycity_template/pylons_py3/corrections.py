@@ -543,6 +543,13 @@ CORRECTIONS += [
 # Other packages, which may correct it themselves in a later release.
 CORRECTIONS += [
     Correction(
+        "a project without a websetup module",
+        "paste.util.import_string",
+        why="Python 3 quotes the name of a missing module; setup-app took it for an error.",
+        old="desc = desc[len('No module named '):]",
+        new="desc = desc[len('No module named '):].strip(\"'\")",
+    ),
+    Correction(
         "the list of modules to watch",
         "paste.reloader",
         why="On Python 2 it was a copy; an import in another thread ended `serve --reload`.",

@@ -1,7 +1,9 @@
-"""``pytest --with-pylons=test.ini``: loads the application before tests are collected.
+"""Loads an application before its tests are collected.
 
 It is for projects whose tests import `pylons.test.pylonsapp`, which
-``nosetests --with-pylons=test.ini`` used to set.
+``nosetests --with-pylons=test.ini`` used to set:
+
+    pytest -p simpycity_template.pylons_py3.pytest_plugin --with-pylons=test.ini
 """
 
 
