@@ -30,7 +30,9 @@ class Python2Output(doctest.OutputChecker):
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_in_the_docstrings_of_webhelpers_work(name):
+def test_the_examples_in_the_docstrings_of_webhelpers_work(name, tmp_path, monkeypatch):
+    # One of them writes a file.
+    monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
     report = []
     for test in doctest.DocTestFinder(exclude_empty=True).find(module):
