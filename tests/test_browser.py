@@ -6,7 +6,7 @@ import pytest
 from projects import create, served, set_up
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-from selenium.webdriver.common.by import By
+By = pytest.importorskip("selenium.webdriver.common.by").By
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
