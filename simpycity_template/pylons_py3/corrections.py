@@ -144,6 +144,13 @@ CORRECTIONS = [
         old="py_response.app_iter = response",
         new="py_response.app_iter = _py3.encoded(response, py_response.charset)",
     ),
+    Correction(
+        "a WSGI application as a controller",
+        "pylons.wsgiapp",
+        why="It may still give pieces of text, as the documentation shows it.",
+        old="elif response is not None:\n                return response",
+        new="elif response is not None:\n                return _py3.encoded(response, 'utf-8')",
+    ),
     # Requests and responses
     Correction(
         "the options of a request",
