@@ -34,7 +34,7 @@ def main() -> None:
         step(PROJECT, "paster", "setup-app", "development.ini")
         serve(port)
     except KeyboardInterrupt:
-        sys.exit("\nThe demo has ended.")
+        print("\nThe demo has ended.")
 
 
 def check_free(port: int) -> None:

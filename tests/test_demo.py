@@ -64,15 +64,15 @@ def read_address(demo):
     raise AssertionError("no address was printed")
 
 
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_it_leads_to_a_page_and_ends_all_that_it_started(start, tmp_path, end):
+@pytest.mark.parametrize(("end", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
+def test_it_leads_to_a_page_and_ends_all_that_it_started(start, tmp_path, end, code):
     demo = start(free_port())
     address, steps = read_address(demo)
     assert steps == ["paster create", "paster setup-app", "paster serve"]
     assert "HelloWorld is running" in Visitor(address).get("/")
     assert "There are no notes yet." in Visitor(address).get("/notes")
     demo.send_signal(end)
-    assert demo.wait(30) != 0
+    assert demo.wait(30) == code
     wait_until(lambda: not processes(tmp_path), 30)
 
     port = free_port()
