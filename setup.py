@@ -132,6 +132,7 @@ setup(
             "hypothesis>=6",
             "psutil>=6",
             "pytest>=8",
+            "pytest-timeout>=2.3",
             "pytest-xdist>=3.6",
             "selenium>=4.20",
             "WebTest>=3.0",

@@ -1,6 +1,7 @@
 """A real PostgreSQL for the tests: one server a run, a fresh database for whoever asks."""
 
 import fcntl
+import signal
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,10 @@ import simpycity.config
 from psycopg2.extensions import connection, make_dsn
 
 from simpycity_template import Manager, get_manager
+
+# Where a shell has started us in the background, Ctrl-C is ignored, and it would be in the
+# processes that the tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HOLD_SERVER = """
 import sys

@@ -225,13 +225,19 @@ def test_a_new_installation_creates_the_project_that_the_checkout_creates(instal
     assert written[installed] == written[Path(sys.prefix)]
 
 
+def make(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run make as by hand, also if a make runs these tests."""
+    env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    return run("make", *arguments, cwd=cwd, env=env)
+
+
 def test_make_without_python_says_what_to_install(checkout):
-    done = run("make", "demo", "PYTHON=no-such-python", cwd=checkout)
+    done = make("demo", "PYTHON=no-such-python", cwd=checkout)
     assert done.returncode != 0
     assert done.stdout == "There is no no-such-python: install Python 3.10 or later.\n"
     assert not (checkout / ".venv").exists()
 
 
 def test_make_lists_its_targets(checkout):
-    lines = run("make", cwd=checkout).stdout.splitlines()
+    lines = make(cwd=checkout).stdout.splitlines()
     assert {line.partition(":")[0] for line in lines} >= {"make demo", "make test", "make lint"}
