@@ -9,7 +9,7 @@ import psycopg2
 from psycopg2 import errors, extensions
 
 from simpycity_template.holder import Holder
-from simpycity_template.merging import MergingConnection, readable
+from simpycity_template.merging import MergingConnection
 
 END_TIMEOUT = 5  # seconds; for a statement of another thread to end after it was cancelled
 
@@ -88,7 +88,12 @@ class Connection(MergingConnection):
         if self.get_transaction_status() == ACTIVE:
             raise psycopg2.OperationalError("a statement is still under way")
         self.rollback()
-        self.restore(isolation_level)
+        if not self.merges:
+            # Somebody may have changed what a transaction is.
+            self.restore(isolation_level)
+        self.cursor_factory = None  # type: ignore[assignment]
+        self.string_types.clear()
+        self.binary_types.clear()
         if discard:
             self.autocommit = True
             self.run("DISCARD ALL")
@@ -97,7 +102,7 @@ class Connection(MergingConnection):
         self.notifies = []
 
     def restore(self, isolation_level: int | None) -> None:
-        """Undo what a scope set on this object; nothing is sent where it set nothing."""
+        """Undo what a scope set of its session; nothing is sent where it set nothing."""
         autocommit = isolation_level == extensions.ISOLATION_LEVEL_AUTOCOMMIT
         if self.readonly is not None or self.deferrable is not None:
             self.set_session(readonly="default", deferrable="default")
@@ -107,29 +112,12 @@ class Connection(MergingConnection):
             self.set_isolation_level(isolation_level)
         if self.encoding != self._encoding:
             self.set_client_encoding(self._encoding)
-        self.cursor_factory = None  # type: ignore[assignment]
-        self.string_types.clear()
-        self.binary_types.clear()
         self.merges = isolation_level is None
-
-    def is_alive(self) -> bool:
-        """Whether it still has its server, asked of the socket alone; for one that is idle.
-
-        A server that went away has closed the socket, which makes it readable. So do
-        notifications, and those must not cost a connection: libpq reads them and tells.
-        """
-        try:
-            while not self.closed and readable(self.fileno()):
-                self.poll()
-        except psycopg2.Error:
-            return False
-        return not self.closed
 
     def broke_in_transaction(self) -> bool:
         """Whether it is closed, and a transaction was open when that happened."""
         # psycopg2 leaves the status where it stood when the connection broke.
-        open_then = self.status == extensions.STATUS_BEGIN or self.begun
-        return bool(self.closed and open_then)
+        return bool(self.closed and (self.begun or self.status == extensions.STATUS_BEGIN))
 
     def became_read_only(self) -> bool:
         """Whether its server takes no writes any more, as it reports by itself since version 14."""

@@ -20,8 +20,6 @@ IDLE = extensions.TRANSACTION_STATUS_IDLE
 # A COMMIT written as SQL, also after other statements.
 _COMMIT = re.compile(r"(?:^|;)\s*(?:commit|end)\b", re.IGNORECASE)
 
-_stock = dict(vars(Cursor))
-
 
 def _check_scope(cursor: Any) -> None:
     if getattr(cursor.connection, "holder", None) is not cursor.holder:
@@ -51,12 +49,14 @@ def _in_scope(name: str, server_side_only: bool = False) -> Any:
 class ScopedCursor:
     """The methods of a cursor that belongs to a scope."""
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
-        """Remember on whose behalf the cursor is opened."""
-        _stock["__init__"](self, *args, **kwargs)
-        self.holder = getattr(self.connection, "holder", None)
-
+    # Whether BEGIN went along with the last statement.
     merged = False
+
+    def __init__(self: Any, *args: Any, callback: Any = None, **kwargs: Any) -> None:
+        """Remember on whose behalf the cursor is opened."""
+        DictCursor.__init__(self, *args, **kwargs)
+        self.callback = callback
+        self.holder = getattr(self.connection, "holder", None)
 
     def execute(self: Any, query: Any, vars: Any = None) -> None:
         """Execute, and note the statement for whoever asks what the holder is doing."""
@@ -80,7 +80,7 @@ class ScopedCursor:
                 connection.check_outcome(error)
             raise
         finally:
-            if self.holder and not connection.closed:
+            if self.holder and not connection.merges and not connection.closed:
                 # Beside COMMIT also BEGIN may be written as SQL.
                 state = connection.get_transaction_status()
                 connection.begun = connection.autocommit and state != IDLE

@@ -12,7 +12,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from simpycity import config as simpycity_config
-from simpycity.handle import Handle
+from simpycity.handle import Cursor, Handle
 
 from simpycity_template.corrections import corrects
 from simpycity_template.settings import isolation_level as parse_isolation_level
@@ -88,6 +88,22 @@ class ManagedHandle:
     def open(self: Any) -> bool:
         """True: where it was closed it is opened again, but never inside a transaction."""
         return not self.manager.hold(self).connection.closed
+
+    def cursor(self: Any, *args: Any, callback: Any = None, **kwargs: Any) -> Any:
+        """Open a cursor.
+
+        Arguments:
+            cursor_factory: its class; Simpycity's by default.
+            callback: each row is passed to it, and what it returns takes the row's place.
+        """
+        if self.manager is None:
+            return _stock["cursor"](self, *args, callback=callback, **kwargs)
+        if kwargs.get("cursor_factory") is None:
+            kwargs["cursor_factory"] = Cursor
+        cursor = self.manager.hold(self).connection.cursor(*args, **kwargs)
+        if callback:
+            cursor.callback = callback
+        return cursor
 
     @_unless_stock
     def begin(self: Any) -> None:

@@ -10,6 +10,7 @@ import sys
 import threading
 from dataclasses import dataclass
 from time import monotonic
+from types import CodeType
 
 import simpycity
 from psycopg2 import extensions
@@ -33,7 +34,6 @@ class Holder:
     Attributes:
         label: the scope's, ``"GET /notes/7"`` for example.
         thread: the name of the thread.
-        place: the application's code line that asked for the connection.
         since: when it began to wait for the connection, and then when it got it, in seconds of
             the monotonic clock.
         last_sql: the last statement, without its parameters.
@@ -44,11 +44,16 @@ class Holder:
     def __init__(self, label: str) -> None:
         self.label = label
         self.thread = threading.current_thread().name
-        self.place = application_line()
+        self._line = _application_line()
         self.since = monotonic()
         self.last_sql: str | None = None
         self.warned = False
         self.lost = False
+
+    @property
+    def place(self) -> str:
+        """The application's code line that asked for the connection."""
+        return _described(self._line)
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,17 @@ def transaction_state(status: int | None) -> str:
 
 def application_line() -> str:
     """The innermost line on the stack that is not Simpycity's or this package's."""
+    return _described(_application_line())
+
+
+def _application_line() -> tuple[CodeType, int]:
+    # Most holders are never asked for it, so it is not made into text yet.
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
         frame = frame.f_back
-    code = frame.f_code
-    return f"{code.co_filename}:{frame.f_lineno} in {code.co_name}"
+    return frame.f_code, frame.f_lineno
+
+
+def _described(line: tuple[CodeType, int]) -> str:
+    code, number = line
+    return f"{code.co_filename}:{number} in {code.co_name}"

@@ -5,10 +5,10 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, _GeneratorContextManager, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from math import ceil
 from typing import Any
 
@@ -147,7 +147,7 @@ class Manager:
         """
         return self.hold(self.handle()).transaction()
 
-    def scope(self, label: str) -> _GeneratorContextManager[None]:
+    def scope(self, label: str) -> "ScopeBlock":
         """A unit of work outside a request; also as a decorator.
 
         It has connections of its own, and frees them at its end. The scope around it, if any,
@@ -164,7 +164,7 @@ class Manager:
                 f"the label of a scope is {label!r}: it must be a text, "
                 'as in manager.scope("nightly backup")'
             )
-        return self._in_scope(label)
+        return ScopeBlock(self, label)
 
     @property
     def in_scope(self) -> bool:
@@ -301,17 +301,6 @@ class Manager:
             scopes.pop()
         return scopes[-1] if scopes else None
 
-    @contextmanager
-    def _in_scope(self, label: str) -> Iterator[None]:
-        scope = Scope(label)
-        self.enter(scope)
-        try:
-            yield
-        finally:
-            scope.ended = True
-            self.leave(scope)
-            scope.close()
-
     def _configured(self) -> Settings:
         if self._settings is None:
             raise RuntimeError(
@@ -356,6 +345,39 @@ class Manager:
 
     def __repr__(self) -> str:
         return f"<Manager {self.name!r}>"
+
+
+class ScopeBlock:
+    """What ``manager.scope()`` returns: a ``with`` block or a decorator.
+
+    Not made with ``contextlib``, whose generators cost more than all the rest of a scope.
+    """
+
+    def __init__(self, manager: Manager, label: str) -> None:
+        self._manager = manager
+        self._label = label
+        self._scopes: list[Scope] = []
+
+    def __enter__(self) -> None:
+        scope = Scope(self._label)
+        self._scopes.append(scope)
+        self._manager.enter(scope)
+
+    def __exit__(self, *error: object) -> None:
+        scope = self._scopes.pop()
+        scope.ended = True
+        self._manager.leave(scope)
+        scope.close()
+
+    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        """Give each call of ``function`` a scope of its own."""
+
+        @wraps(function)
+        def in_scope(*args: Any, **kwargs: Any) -> Any:
+            with ScopeBlock(self._manager, self._label):
+                return function(*args, **kwargs)
+
+        return in_scope
 
 
 class _Thread(threading.local):

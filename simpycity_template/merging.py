@@ -14,6 +14,7 @@ others is as if psycopg2 had begun it. Three rules keep that safe:
 
 import select
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -68,6 +69,7 @@ class MergingConnection(extensions.connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._answered = monotonic()
+        self._poll = _poll(self.fileno())
 
     def can_merge(self) -> bool:
         """Whether the next statement begins a transaction, and BEGIN may go along with it."""
@@ -77,8 +79,8 @@ class MergingConnection(extensions.connection):
             and monotonic() - self._answered < FRESH
             and not self.closed
             and _status.__get__(self) == extensions.STATUS_READY
-            # A server that went away has closed the socket, which makes it readable.
-            and not readable(self.fileno())
+            # The server has not gone away meanwhile.
+            and not self._poll()
         )
 
     def begin_with(self, statement: bytes) -> bytes | None:
@@ -105,6 +107,19 @@ class MergingConnection(extensions.connection):
             return False
         self._ended()
         return True
+
+    def is_alive(self) -> bool:
+        """Whether it still has its server, asked of the socket alone; for one that is idle.
+
+        A server that went away has closed the socket, which makes it readable. So do
+        notifications, and those must not cost a connection: libpq reads them and tells.
+        """
+        try:
+            while not self.closed and self._poll():
+                self.poll()
+        except psycopg2.Error:
+            return False
+        return not self.closed
 
     def commit(self) -> None:
         """Commit."""
@@ -202,14 +217,14 @@ class MergingConnection(extensions.connection):
 
 if hasattr(select, "poll"):
 
-    def readable(descriptor: int) -> bool:
-        """Whether there is something to read from a socket, or its other end is gone."""
+    def _poll(descriptor: int) -> Callable[[], object]:
+        """A function that tells whether a socket is readable, or its other end gone."""
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(0))
+        return partial(poll.poll, 0)
 
 else:
 
-    def readable(descriptor: int) -> bool:
-        """Whether there is something to read from a socket, or its other end is gone."""
-        return bool(select.select([descriptor], [], [], 0)[0])
+    def _poll(descriptor: int) -> Callable[[], object]:
+        """A function that tells whether a socket is readable, or its other end gone."""
+        return lambda: select.select([descriptor], [], [], 0)[0]

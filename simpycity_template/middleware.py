@@ -10,7 +10,6 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from simpycity_template.manager import Manager
@@ -43,7 +42,7 @@ def respond_in_scope(
 ) -> Iterable[bytes]:
     """Call ``application`` in a scope that lasts until its response is complete."""
     scope = request_scope(manager, environ)
-    with _current(manager, scope):
+    with _Current(manager, scope):
         try:
             body = application(environ, start_response)
         except BaseException:
@@ -70,7 +69,7 @@ class Stream:
         return self
 
     def __next__(self) -> bytes:
-        with _current(self.manager, self.scope):
+        with _Current(self.manager, self.scope):
             try:
                 if self._iterator is None:
                     self._iterator = iter(self._body)
@@ -86,7 +85,7 @@ class Stream:
             return
         self._closed = True
         _thread.streams.discard(self)
-        with _current(self.manager, self.scope):
+        with _Current(self.manager, self.scope):
             try:
                 close = getattr(self._body, "close", None)
                 if close:
@@ -104,15 +103,20 @@ class Stream:
             log.exception("closing the dropped body of %r failed", self.scope.label)
 
 
-@contextmanager
-def _current(manager: Manager, scope: Scope) -> Iterator[None]:
-    manager.enter(scope)
-    _thread.depth += 1
-    try:
-        yield
-    finally:
+class _Current:
+    """A block in which a scope is its thread's current one."""
+
+    def __init__(self, manager: Manager, scope: Scope) -> None:
+        self._manager = manager
+        self._scope = scope
+
+    def __enter__(self) -> None:
+        self._manager.enter(self._scope)
+        _thread.depth += 1
+
+    def __exit__(self, *error: object) -> None:
         _thread.depth -= 1
-        manager.leave(scope)
+        self._manager.leave(self._scope)
 
 
 class _Thread(threading.local):

@@ -9,10 +9,37 @@ from simpycity.core import meta_query
 
 from simpycity_template.corrections import corrects
 
+_stock = dict(vars(meta_query))
+
 
 @corrects(meta_query)
 class Query:
-    """The part of ``Function``, ``Query`` and ``Raw`` that talks to the database."""
+    """What ``Function``, ``Query`` and ``Raw`` have in common: how they are called and run."""
+
+    def __call__(self: Any, *args: Any, **named: Any) -> Any:
+        """Run the query and return its cursor.
+
+        Simpycity writes out eleven lines of debug text on the way, also where nobody reads them.
+
+        Arguments:
+            args, named: the query's arguments, in their order or by their names.
+            options: a dictionary: ``columns`` to select, ``handle`` to use, ``callback`` for the
+                rows, and whatever else ``form_query`` takes.
+
+        Raises:
+            TypeError: arguments are missing, too many or unknown.
+        """
+        if simpycity_config.debug:
+            return _stock["__call__"](self, *args, **named)
+        options = dict(named.pop("options", None) or ())
+        columns = options.pop("columns", None)
+        return self.__execute__(
+            ",".join(columns) if columns else "*",
+            _in_order(self.args, args, named),
+            options.pop("handle", self.__attr__["handle"]),
+            options.pop("callback", self.__attr__["callback"]),
+            extra_opt=options,
+        )
 
     def __execute__(
         self: Any,
@@ -48,6 +75,23 @@ class Query:
     def rollback(self: Any) -> None:
         """Roll back the transaction that the query runs in."""
         _handle(self).rollback()
+
+
+def _in_order(names: list[str], args: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
+    """All arguments in the order of ``names``; one that is not given is an empty text.
+
+    That one may be missing only where all are given by name is Simpycity's way, on which
+    models rely.
+    """
+    given = len(args) + len(named)
+    if args and given != len(names):
+        raise TypeError(f"the query takes {len(names)} arguments ({', '.join(names)}), got {given}")
+    for name in named:
+        if name not in names:
+            raise TypeError(f"the query has no argument {name!r}: it has {', '.join(names)}")
+    if not named and args:
+        return list(args)
+    return [*args, *(named.get(name, "") for name in names[len(args) :])]
 
 
 def _handle(query: Any) -> Any:

@@ -1,6 +1,7 @@
 """BEGIN goes in one message with the first statement, and nobody can tell but by the speed."""
 
 import io
+import select
 from time import monotonic
 
 import psycopg2
@@ -123,7 +124,7 @@ class TestMessages:
         with witness.cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(%s, 5000)", (session,))
         deadline = monotonic() + 10
-        while not merging.readable(manager.handle().conn.fileno()):
+        while not select.select([manager.handle().conn], [], [], 0)[0]:
             assert monotonic() < deadline
         assert Raw("SELECT pg_backend_pid() AS pid")().fetchone()["pid"] != session
 
