@@ -23,7 +23,7 @@ from hashlib import sha256
 
 import pylons
 from beaker.cache import cache_region
-from pylons import app_globals, cache, request, response, session, tmpl_context as c, url
+from pylons import app_globals, cache, config, request, response, session, tmpl_context as c, url
 from pylons.controllers.util import abort, etag_cache, forward, redirect
 from pylons.decorators import jsonify
 from pylons.decorators.cache import beaker_cache
@@ -55,6 +55,7 @@ class ThingsController(BaseController):
         yield "na"
         yield "ïve"
     def streamed(self): return Body("a", "b")
+    def file(self): return open(config["pylons.paths"]["static_files"] + "/bg.png", "rb")
     def streamed_and_missing(self):
         response.status = "404 Not Found"
         return Body("a", "b")
@@ -253,6 +254,10 @@ def closed(debugged):
 )
 def test_an_action_may_return_text_bytes_or_pieces_of_either(app, action, body):
     assert app.get(f"/things/{action}").body == body
+
+
+def test_an_action_may_return_an_open_file(app, project):
+    assert app.get("/things/file").body == (project / "small/public/bg.png").read_bytes()
 
 
 def test_an_action_gets_the_arguments_that_it_names(app):

@@ -1,7 +1,10 @@
 """How modules of Pylons are found, translated, cached and shown to tools."""
 
+import cProfile
 import inspect
+import linecache
 import os
+import pstats
 import re
 import shutil
 import subprocess
@@ -10,6 +13,7 @@ import traceback
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
+from trace import Trace
 from types import CodeType
 
 import pylons
@@ -116,6 +120,25 @@ def test_inspect_finds_the_source_of_functions_and_classes():
     assert "except HTTPException as httpe:" in inspect.getsource(WSGIController._inspect_call)
 
 
+def test_profilers_and_tracers_count_the_installed_lines():
+    from pylons.util import class_name_from_module_name as traced
+
+    path = str(SITE / "pylons" / "util.py")
+    first = next(
+        number
+        for number, line in enumerate(Path(path).read_text().split("\n"), 1)
+        if line.startswith("def class_name_from_module_name(")
+    )
+    profile = cProfile.Profile()
+    profile.runcall(traced, "two_words")
+    assert (path, first, traced.__name__) in pstats.Stats(profile).stats
+    counter = Trace(trace=False)
+    counter.runfunc(traced, "two_words")
+    counted = {line for name, line in counter.results().counts if name == path}
+    assert counted and min(counted) > first
+    assert all(re.match("    (words|return) ", linecache.getline(path, line)) for line in counted)
+
+
 def test_modules_are_translated_once(environment):
     assert environment.run() == "translated"
     assert environment.run() == "from the cache"
@@ -197,6 +220,20 @@ def test_processes_that_start_at_once_do_not_disturb_each_other(environment):
     }
     assert all(path.suffix == ".pyc" for path in environment.cached())
     assert environment.run() == "from the cache"
+
+
+def test_threads_that_import_at_once_do_not_disturb_each_other(environment):
+    code = """
+from importlib import import_module
+from concurrent.futures import ThreadPoolExecutor
+names = ["error", "log", "templating", "util", "controllers.core", "i18n.translation"]
+with ThreadPoolExecutor(6) as pool:
+    print(*(module.__name__ for module in pool.map(import_module, ["pylons." + n for n in names])))
+"""
+    assert environment.run(code).split() == [
+        f"pylons.{name}"
+        for name in ("error", "log", "templating", "util", "controllers.core", "i18n.translation")
+    ]
 
 
 def test_pylons_in_a_zip_archive_is_translated_and_cached(environment):

@@ -14,7 +14,7 @@ from typing import NamedTuple
 TRANSLATED = frozenset({"pylons", "webhelpers"})
 
 # The only versions that the corrections are made for.
-VERSIONS = {"pylons": ("Pylons", "1.0.3")}
+VERSIONS = {"pylons": ("Pylons", "1.0.3"), "webhelpers": ("WebHelpers", "1.3")}
 
 
 class Replacement(NamedTuple):

@@ -10,6 +10,7 @@ from functools import lru_cache
 from importlib.util import decode_source
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 
 import fissix
 
@@ -43,8 +44,13 @@ def translate(data: bytes, name: str) -> str:
 
 def to_python3(source: str, name: str) -> str:
     """Return Python 2 source as Python 3, without any corrections."""
-    # The line break is for sources that lack one at their end.
-    return str(_tool().refactor_string(source + "\n", name))[:-1]
+    # The tool keeps its state in itself, and threads may import different modules.
+    with _one_at_a_time:
+        # The line break is for sources that lack one at their end.
+        return str(_tool().refactor_string(source + "\n", name))[:-1]
+
+
+_one_at_a_time = Lock()
 
 
 @lru_cache
