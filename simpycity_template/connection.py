@@ -8,6 +8,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import errors, extensions
 
+from simpycity_template import fork
 from simpycity_template.holder import Holder
 from simpycity_template.merging import MergingConnection
 
@@ -164,5 +165,4 @@ def _leave_to_parent() -> None:
     _connections.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_leave_to_parent)
+fork.after_in_child(_leave_to_parent)

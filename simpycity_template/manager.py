@@ -19,10 +19,12 @@ from simpycity.handle import Handle
 
 # Imported for what they correct in Simpycity.
 from simpycity_template import cursor as _cursor  # noqa: F401
+from simpycity_template import fork
 from simpycity_template import handle as _handle  # noqa: F401
 from simpycity_template import query as _query  # noqa: F401
 from simpycity_template.events import Events, Listener
 from simpycity_template.holder import Holder, Status
+from simpycity_template.local import PerThread
 from simpycity_template.metrics import Metrics, measured
 from simpycity_template.pool import Pool
 from simpycity_template.scope import Hold, Scope
@@ -74,7 +76,8 @@ class Manager:
         self._pools: dict[str | None, Pool] = {}
         self._events = Events()
         self._lock = threading.RLock()
-        self._thread = _Thread()
+        # The scopes that a thread is in, the current one last.
+        self._scopes: PerThread[list[Scope]] = PerThread(list)
         self._handle = Handle(config=self.config)
         _managers.add(self)
 
@@ -282,21 +285,21 @@ class Manager:
 
     def enter(self, scope: Scope) -> None:
         """Make ``scope`` the current one of this thread; the one there was waits."""
-        self._thread.scopes.append(scope)
+        self._scopes().append(scope)
 
     def leave(self, scope: Scope) -> None:
         """Make the scope that waited the current one again.
 
         Scopes of generators may end in another order than they began, or in another thread.
         """
-        scopes = self._thread.scopes
+        scopes = self._scopes()
         for index in reversed(range(len(scopes))):
             if scopes[index] is scope:
                 del scopes[index]
                 return
 
     def _current(self) -> Scope | None:
-        scopes = self._thread.scopes
+        scopes = self._scopes()
         while scopes and scopes[-1].ended:
             scopes.pop()
         return scopes[-1] if scopes else None
@@ -340,7 +343,7 @@ class Manager:
     def _forked(self) -> None:
         self._lock = threading.RLock()
         self._events.forked()
-        for scope in self._thread.scopes:
+        for scope in self._scopes():
             scope.forget()
 
     def __repr__(self) -> str:
@@ -378,13 +381,6 @@ class ScopeBlock:
                 return function(*args, **kwargs)
 
         return in_scope
-
-
-class _Thread(threading.local):
-    """The scopes that a thread is in, the current one last."""
-
-    def __init__(self) -> None:
-        self.scopes: list[Scope] = []
 
 
 def _connect(dsn: str, settings: Settings, **options: Any) -> connection:
@@ -435,5 +431,4 @@ def _forked() -> None:
 
 
 atexit.register(_exit)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+fork.after_in_child(_forked)

@@ -1,0 +1,36 @@
+"""What belongs to one thread, or to one greenlet where gevent makes greenlets of threads."""
+
+import threading
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class PerThread(Generic[T]):
+    """One object for each thread, and right also where gevent replaces ``threading.local`` later.
+
+    gunicorn's gevent worker does: with ``--preload`` the application is imported before. One made
+    before is shared by all greenlets of a thread, and so would be the scopes kept in it.
+    """
+
+    __slots__ = ("_local", "_make")
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        """
+        Arguments:
+            make: makes the object of a thread, when the thread first asks for it.
+        """
+        self._make = make
+        self._local = threading.local()
+
+    def __call__(self) -> T:
+        """The object of this thread."""
+        local = self._local
+        if type(local) is not threading.local:
+            local = self._local = threading.local()
+        try:
+            mine: T = local.mine
+        except AttributeError:
+            mine = local.mine = self._make()
+        return mine
