@@ -136,6 +136,12 @@ setup(
             "pytest-xdist>=3.6",
             "selenium>=4.20",
             "WebTest>=3.0",
+            # The servers that are tested. uWSGI as pyuwsgi, because that has wheels.
+            "gunicorn>=23",
+            "gevent>=24.10",
+            "psycogreen>=1.0",
+            "pyuwsgi>=2.0.28",
+            "cheroot>=11",
         ],
         "docs": ["Sphinx>=8", "furo"],
         "dev": ["mypy", "ruff", "types-psycopg2"],

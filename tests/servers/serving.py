@@ -1,0 +1,205 @@
+"""Starts servers as their users do, loads them, and asks PostgreSQL what they left behind."""
+
+import http.client
+import json
+import os
+import random
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from docutils.core import publish_doctree
+from docutils.nodes import literal_block
+from projects import wait_until
+from psycopg2.extensions import connection, parse_dsn
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+PROGRAMS = Path(sys.executable).parent
+
+
+_rounds = count()
+
+
+def on_page(name: str, page: str = "deployment.rst") -> str:
+    """The block of code called ``name`` on a page of the documentation, to be used as it is."""
+    text = (ROOT / "docs" / page).read_text()
+    quiet = {"report_level": 5, "file_insertion_enabled": False}
+    tree = publish_doctree(text, settings_overrides=quiet)
+    (block,) = (block for block in tree.findall(literal_block) if name in block.get("names", []))
+    return block.astext() + "\n"
+
+
+def with_changes(text: str, *changes: dict[str, str]) -> str:
+    """``text`` with one thing in the place of another, which has to be there."""
+    for old, new in (item for change in changes for item in change.items()):
+        assert old in text, old
+        text = text.replace(old, new)
+    return text
+
+
+class Probe:
+    """One server with the probe application, from outside."""
+
+    def __init__(self, port: int, dsn: str, witness: connection) -> None:
+        self.port = port
+        self.address = f"http://127.0.0.1:{port}"
+        self.database = parse_dsn(dsn)["dbname"]
+        self.witness = witness
+
+    def get(self, page: str) -> bytes:
+        """The body of a page."""
+        with urllib.request.urlopen(f"{self.address}/{page}", timeout=30) as response:
+            return response.read()
+
+    def json(self, page: str) -> Any:
+        return json.loads(self.get(page))
+
+    def answers(self) -> bool:
+        """Whether somebody listens."""
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 5).close()
+        except OSError:
+            return False
+        return True
+
+    def at_once(self, times: int) -> list[Any]:
+        """What requests that are all under way at the same time say of their sessions."""
+        page = f"sessions?together={times}&round={next(_rounds)}"
+        with ThreadPoolExecutor(times) as threads:
+            return list(threads.map(self.json, [page] * times))
+
+    def in_turn(self, times: int) -> list[Any]:
+        """What requests that follow each other say of their sessions."""
+        return [self.json("sessions") for _ in range(times)]
+
+    def load(self, requests: int = 120, threads: int = 8) -> int:
+        """A mix of what goes well and what does not; returns how many rows were committed.
+
+        A third of the requests raises, some are given up by the client, some forget to commit.
+        """
+        kinds = [self._forget, self._fail, self._keep, self._leave, self._fail, self._forget]
+        mix = [kinds[number % len(kinds)] for number in range(requests)]
+        random.Random(1).shuffle(mix)
+        with ThreadPoolExecutor(threads) as pool:
+            for done in [pool.submit(visit) for visit in mix]:
+                done.result()
+        return mix.count(self._keep)
+
+    def _forget(self) -> None:
+        answer = self.json("sessions")
+        assert answer["first"] == answer["second"]
+
+    def _keep(self) -> None:
+        assert self.get("keep") == b"kept"
+
+    def _fail(self) -> None:
+        try:
+            self.get("fail")
+        except (urllib.error.HTTPError, OSError):
+            return
+        raise AssertionError("the failure was not told")
+
+    def _leave(self) -> None:
+        self.leave_half_way("stream")
+
+    def leave_half_way(self, page: str) -> None:
+        """Ask for a page, read its beginning, and hang up with the rest unread."""
+        with socket.create_connection(("127.0.0.1", self.port), 30) as client:
+            client.sendall(f"GET /{page} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
+            received = client.recv(100)
+            assert received.split()[1] == b"200", received
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    def kill_in_a_request(self) -> int:
+        """Kill the process that answers a request, in the middle of it; returns its session."""
+        request = threading.Thread(target=self._be_cut_off)
+        request.start()
+        process, session = self._hanging()
+        os.kill(process, signal.SIGKILL)
+        request.join()
+        return session
+
+    def _be_cut_off(self) -> None:
+        with suppress(OSError, http.client.HTTPException):
+            self.get("hang")
+
+    # --- what PostgreSQL says ---
+
+    def ask(self, sql: str, *arguments: object) -> list[Any]:
+        """The first column of what the witness sees."""
+        with self.witness.cursor() as cursor:
+            cursor.execute(sql, arguments)
+            return [row[0] for row in cursor]
+
+    def sessions(self, condition: str = "true") -> list[int]:
+        """The sessions of the application's database, but for the witness's own."""
+        return self.ask(
+            "SELECT pid FROM pg_stat_activity "
+            f"WHERE datname = %s AND pid <> pg_backend_pid() AND {condition}",
+            self.database,
+        )
+
+    def forget_rows(self) -> None:
+        """Empty the table."""
+        with self.witness.cursor() as cursor:
+            cursor.execute("TRUNCATE visit")
+
+    def rows(self) -> Counter[str]:
+        """What was committed, by page."""
+        with self.witness.cursor() as cursor:
+            cursor.execute("SELECT page, count(*) FROM visit GROUP BY page")
+            return Counter(dict(cursor.fetchall()))
+
+    def wait_for_quiet(self, at_most: int) -> None:
+        """Return as soon as no session is in a transaction, and there are not too many of them."""
+        wait_until(lambda: not self.sessions("state <> 'idle'"), 20)
+        wait_until(lambda: len(self.sessions()) <= at_most, 20)
+
+    def _hanging(self) -> tuple[int, int]:
+        """The process that answers /hang, and its session."""
+        hangs = "application_name ~ '^hangs'"
+        wait_until(lambda: self.sessions(hangs), 20)
+        (session,) = self.sessions(hangs)
+        (name,) = self.ask("SELECT application_name FROM pg_stat_activity WHERE pid = %s", session)
+        return int(name.split()[1]), session
+
+
+@contextmanager
+def running(
+    command: list[str], folder: Path, answers: Callable[[], bool], environment: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a server while the block lasts, and then kill it with all the processes it started."""
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+            env={**os.environ, **environment},
+        )
+    try:
+        wait_until(lambda: answers() or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+        yield process
+    finally:
+        # What pytest shows of a test that failed.
+        print(log.read_text()[-3000:])
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
