@@ -11,7 +11,6 @@ what. Three rules shape the code:
   opened by somebody. There is no count beside them that could go wrong.
 """
 
-import os
 import threading
 import weakref
 from collections import deque
@@ -21,6 +20,7 @@ from time import monotonic
 import psycopg2
 from psycopg2 import extensions
 
+from simpycity_template import fork
 from simpycity_template.connection import Connection
 from simpycity_template.errors import PoolTimeout
 from simpycity_template.events import Events
@@ -356,5 +356,4 @@ def _forked() -> None:
         pool.forked()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forked)
+fork.after_in_child(_forked)
