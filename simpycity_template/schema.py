@@ -72,6 +72,9 @@ def apply(manager: "Manager", path: str | Path) -> None:
             at = None
     except psycopg2.Error as error:
         raise SchemaError(_explain(error, path, text, at)) from error
+    except RuntimeError as error:
+        # There is no embedded server, or no setting that says where the database is.
+        raise SchemaError(f"{path}: {error}") from error
 
 
 def statements(text: str) -> Iterator[tuple[int, int]]:

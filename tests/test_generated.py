@@ -297,7 +297,16 @@ class TestProduction:
         for command in ("serve", "setup-app"):
             done = paster(command, "production.ini", cwd=production)
             assert done.returncode != 0
-            assert "simpycity.dsn is not set" in done.stderr
+            assert done.stderr == ""
+            said = done.stdout.splitlines()[-1]
+            assert "production.ini: simpycity.dsn is not set: give a libpq DSN" in said
+
+    def test_an_embedded_server_that_cannot_start_is_a_sentence(self, project):
+        change(project / "development.ini", "simpycity.dsn", "embedded:/dev/null/postgres")
+        done = paster("setup-app", "development.ini", cwd=project)
+        assert done.returncode != 0
+        assert "Traceback" not in done.stderr
+        assert "/dev/null/postgres" in done.stderr.splitlines()[-1]
 
     def test_each_configuration_has_a_secret_of_its_own(self, production):
         paster("make-config", "HelloWorld", "second.ini", cwd=production)
