@@ -1,7 +1,9 @@
 """A connection that can be pooled: made as good as new, tested, cut off from a parent process."""
 
 import os
+import socket
 import weakref
+from contextlib import suppress
 from time import monotonic, sleep
 from typing import Any
 
@@ -55,7 +57,7 @@ class Connection(MergingConnection):
             super().commit()
             if self.get_transaction_status() == extensions.TRANSACTION_STATUS_INTRANS:
                 self.run("COMMIT")
-        except psycopg2.OperationalError as error:
+        except psycopg2.DatabaseError as error:
             self.check_outcome(error)
             raise
         self.begun = False
@@ -67,9 +69,11 @@ class Connection(MergingConnection):
             self.run("ROLLBACK")
         self.begun = False
 
-    def check_outcome(self, error: psycopg2.OperationalError) -> None:
+    def check_outcome(self, error: psycopg2.DatabaseError) -> None:
         """After ``error`` of a COMMIT: raise another if nobody can know what became of it."""
-        if self.closed:
+        # An error that the server told has a code.
+        if self.closed or error.pgcode is None:
+            self.close()
             self.outcome_unknown = True
             raise errors.TransactionResolutionUnknown(
                 "the connection broke during COMMIT: whether the transaction was committed "
@@ -127,17 +131,19 @@ class Connection(MergingConnection):
     def end(self) -> None:
         """Close it, also while another thread uses it: its statement is cancelled first.
 
-        Without that, closing would wait for the statement however long it takes.
+        Without that, closing would wait for the statement however long it takes, and for ever
+        where the network swallows the answer.
         """
         deadline = monotonic() + END_TIMEOUT
-        while not self.closed and self.get_transaction_status() == ACTIVE:
-            try:
+        with suppress(psycopg2.Error, OSError):
+            while self.get_transaction_status() == ACTIVE and monotonic() < deadline:
                 self.cancel()
-            except psycopg2.Error:
-                break
-            if monotonic() > deadline:
-                break
-            sleep(0.005)
+                sleep(0.005)
+        with suppress(psycopg2.Error, OSError):
+            # Who still waits for an answer, or begins to at this moment, finds the end of it.
+            # The goodbye to the server can be sent all the same.
+            with socket.socket(fileno=os.dup(self.fileno())) as line:
+                line.shutdown(socket.SHUT_RD)
         self.close()
 
     def _is_read_only(self) -> bool:

@@ -75,7 +75,7 @@ class ScopedCursor:
             if not (self.holder and connection.can_merge() and _began_with(self, query, vars)):
                 self.merged = False
                 DictCursor.execute(self, query, vars)
-        except psycopg2.OperationalError as error:
+        except psycopg2.DatabaseError as error:
             if self.holder and _COMMIT.search(self.holder.last_sql):
                 connection.check_outcome(error)
             raise
