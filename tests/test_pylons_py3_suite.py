@@ -12,8 +12,11 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 import pytest
+from fissix.refactor import get_fixers_from_package
 
 from simpycity_template.pylons_py3.translation import to_python3
+
+ALL_FIXERS = tuple(get_fixers_from_package("fissix.fixes"))
 
 TESTS = 107
 
@@ -138,7 +141,7 @@ def suite(pytestconfig, tmp_path_factory) -> Path:
     for source in folder.rglob("*.py"):
         name = source.relative_to(folder).as_posix()
         text = _adapted(name, source.read_text(encoding="utf-8"))
-        source.write_text(to_python3(text, str(source)), encoding="utf-8")
+        source.write_text(to_python3(text, str(source), ALL_FIXERS), encoding="utf-8")
     return folder
 
 

@@ -8,9 +8,12 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 import webhelpers
+from fissix.refactor import get_fixers_from_package
 
 from simpycity_template.pylons_py3.corrections import MISSING, REPLACEMENTS
 from simpycity_template.pylons_py3.translation import to_python3
+
+ALL_FIXERS = tuple(get_fixers_from_package("fissix.fixes"))
 
 NOT_CARRIED = {module for module, _ in MISSING}
 REPLACED = {replacement.module for replacement in REPLACEMENTS}
@@ -37,7 +40,7 @@ def test_the_examples_in_the_docstrings_of_webhelpers_work(name, tmp_path, monke
     report = []
     for test in doctest.DocTestFinder(exclude_empty=True).find(module):
         for example in test.examples:
-            example.source = to_python3(example.source, name)
+            example.source = to_python3(example.source, name, ALL_FIXERS)
         # Its result is the letter with a combining accent, in the encoding of old terminals.
         test.examples = [e for e in test.examples if "&uuml;" not in e.source]
         doctest.DocTestRunner(Python2Output(), verbose=False).run(test, out=report.append)

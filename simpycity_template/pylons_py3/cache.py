@@ -1,30 +1,64 @@
 """Keeps translated modules, so that each is translated once.
 
-Like Python's own it lies in ``__pycache__``, under a tag of its own; or below the user's cache
-directory where that cannot be written.
+Like Python's own byte code they lie in ``__pycache__``, under a tag of their own; or below the
+user's cache directory where that cannot be written.
 """
 
 import os
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
 from importlib.util import MAGIC_NUMBER, cache_from_source, source_hash
 from marshal import dumps, loads
 from types import CodeType
-from typing import NamedTuple
-
-
-class Translated(NamedTuple):
-    """A translated module: what runs, and what tools show of it."""
-
-    code: CodeType
-    source: str
-
 
 HERE = os.path.dirname(__file__)
 
 # The parts of this package that a translation depends on.
 PARTS = ("corrections.py", "translation.py")
+
+
+class Translated:
+    """A translated module, as it is kept: byte code, and the source that it was made from."""
+
+    def __init__(self, code: bytes, source: bytes) -> None:
+        self._code = code
+        self._source = source
+
+    @classmethod
+    def compiled(cls, source: str, path: str) -> "Translated":
+        """Compile the translation of an installed file."""
+        code = compile(source, path, "exec", dont_inherit=True)
+        return cls(dumps(code), source.encode("utf-8"))
+
+    @property
+    def code(self) -> CodeType:
+        """What runs."""
+        return loads(self._code)
+
+    @property
+    def source(self) -> str:
+        """What tools show of it."""
+        return self._source.decode("utf-8")
+
+    def to_bytes(self) -> bytes:
+        """Return both, with a checksum in front."""
+        body = len(self._code).to_bytes(4, "little") + self._code + self._source
+        return source_hash(body) + body
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Translated":
+        """Return what `to_bytes` gave.
+
+        Raises:
+            ValueError: where it was cut short or damaged. It must not reach the interpreter.
+        """
+        checksum, body = data[:8], data[8:]
+        if checksum != source_hash(body):
+            raise ValueError("The checksum is another one.")
+        end = 4 + int.from_bytes(body[:4], "little")
+        return cls(body[4:end], body[end:])
 
 
 def read(path: str, state: bytes) -> Translated | None:
@@ -36,13 +70,9 @@ def read(path: str, state: bytes) -> Translated | None:
     """
     header = MAGIC_NUMBER + _fingerprint() + state
     for place in _places(path):
-        with suppress(OSError, ValueError, EOFError, TypeError):
-            with open(place, "rb") as file:
-                data = file.read()
-            body = data[len(header) + 8 :]
-            # What was cut short or damaged must not reach the interpreter.
-            if data[: len(header) + 8] == header + source_hash(body):
-                return Translated(*loads(body))
+        with suppress(OSError, ValueError), open(place, "rb") as file:
+            if file.read(len(header)) == header:
+                return Translated.from_bytes(file.read())
     return None
 
 
@@ -50,8 +80,7 @@ def write(path: str, state: bytes, module: Translated) -> None:
     """Keep the translation of a source file where that is possible and wanted."""
     if sys.dont_write_bytecode:
         return
-    body = dumps(tuple(module))
-    data = MAGIC_NUMBER + _fingerprint() + state + source_hash(body) + body
+    data = MAGIC_NUMBER + _fingerprint() + state + module.to_bytes()
     for place in _places(path):
         # Another process may be writing the same: each writes a file of its own, whole, and
         # puts it in place in one step.
@@ -67,14 +96,14 @@ def write(path: str, state: bytes, module: Translated) -> None:
                 os.unlink(partial)
 
 
-def _places(path: str) -> list[str]:
+def _places(path: str) -> Iterator[str]:
     """List where the translation of a source file may be, the preferred place first."""
     beside = cache_from_source(path, optimization=f"pylonspy3{sys.flags.optimize or ''}")
+    yield beside
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    if not os.path.isabs(home):
-        return [beside]
-    below = os.path.splitdrive(os.path.abspath(beside))[1].lstrip(os.sep)
-    return [beside, os.path.join(home, "pylons_py3", below)]
+    if os.path.isabs(home):
+        below = os.path.splitdrive(os.path.abspath(beside))[1].lstrip(os.sep)
+        yield os.path.join(home, "pylons_py3", below)
 
 
 @lru_cache

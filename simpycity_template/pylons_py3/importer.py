@@ -5,18 +5,15 @@ the name of the installed file, so that tracebacks, debuggers and profilers lead
 that they show is the one that runs.
 """
 
-import linecache
 import os
 import sys
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib import import_module
-from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
-from importlib.util import source_hash, spec_from_loader
+from importlib.util import source_hash
 from pkgutil import get_importer
 from types import CodeType, ModuleType
-from typing import cast
 from zipimport import zipimporter
 
 from simpycity_template.pylons_py3 import cache, corrections
@@ -35,7 +32,7 @@ def find_spec(fullname, path=None, target=None) -> ModuleSpec | None:
     """
     replacement = corrections.replacement(fullname)
     if replacement:
-        return spec_from_loader(fullname, Alias(replacement), is_package=True)
+        return ModuleSpec(fullname, Alias(replacement), is_package=True)  # type: ignore[arg-type]
     corrections.check_carried(fullname)
     if not corrections.concerns(fullname):
         return None
@@ -70,7 +67,7 @@ def _installed(fullname, path, target) -> ModuleSpec | None:
     return None
 
 
-class Alias(Loader):
+class Alias:
     """Loads a module by importing another, which takes its place in `sys.modules`."""
 
     def __init__(self, name: str) -> None:
@@ -107,10 +104,12 @@ class FileLoader(SourceFileLoader):
         """Run the module."""
         _provide_runtime(module)
         super().exec_module(module)
+        import linecache
+
         # Tracebacks, pdb and inspect would read the file otherwise, and inspect parses it.
         stats = os.stat(self.path)
-        lines = cast(list[str], Lines(self))
-        linecache.cache[self.path] = (stats.st_size, stats.st_mtime, lines, self.path)
+        entry = (stats.st_size, stats.st_mtime, Lines(self), self.path)
+        linecache.cache[self.path] = entry  # type: ignore[assignment]
 
 
 class ZipLoader(zipimporter):
@@ -177,8 +176,7 @@ def _translated(
     if found is None:
         from simpycity_template.pylons_py3.translation import translate
 
-        source = translate(get_data(path), name)
-        found = cache.Translated(compile(source, path, "exec", dont_inherit=True), source)
+        found = cache.Translated.compiled(translate(get_data(path), name), path)
         cache.write(path, state, found)
     return found
 

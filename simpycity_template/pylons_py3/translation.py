@@ -16,8 +16,14 @@ import fissix
 
 from simpycity_template.pylons_py3 import corrections
 
-# Those that only change the style of the source, or depend on what the module cannot know.
-UNUSED = {"buffer", "idioms", "set_literal", "ws_comma"}
+# What Pylons and WebHelpers need, of fissix's list; the others only take time.
+FIXERS = tuple(
+    f"fissix.fixes.fix_{name}"
+    for name in (
+        "basestring dict except exec has_key imports isinstance itertools long map nonzero print "
+        "raise renames types unicode urllib xrange"
+    ).split()
+)
 
 
 def translate(data: bytes, name: str) -> str:
@@ -42,28 +48,27 @@ def translate(data: bytes, name: str) -> str:
     return source
 
 
-def to_python3(source: str, name: str) -> str:
+def to_python3(source: str, name: str, fixers: tuple[str, ...] = FIXERS) -> str:
     """Return Python 2 source as Python 3, without any corrections."""
     # The tool keeps its state in itself, and threads may import different modules.
     with _one_at_a_time:
         # The line break is for sources that lack one at their end.
-        return str(_tool().refactor_string(source + "\n", name))[:-1]
+        return str(_tool(fixers).refactor_string(source + "\n", name))[:-1]
 
 
 _one_at_a_time = Lock()
 
 
 @lru_cache
-def _tool():
+def _tool(fixers: tuple[str, ...]):
     logging.getLogger("fissix").setLevel(logging.WARNING)
     with TemporaryDirectory() as folder:
         if not _can_write(fissix.CACHE_DIR):
             # fissix keeps its grammar there, and does not start where it cannot.
             fissix.CACHE_DIR = Path(folder)
-        from fissix.refactor import RefactoringTool, get_fixers_from_package
+        from fissix.refactor import RefactoringTool
 
-        fixers = get_fixers_from_package("fissix.fixes")
-        return RefactoringTool([f for f in fixers if f.rpartition("fix_")[2] not in UNUSED])
+        return RefactoringTool(fixers)
 
 
 def _can_write(folder: Path) -> bool:
