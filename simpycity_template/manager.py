@@ -169,18 +169,9 @@ class Manager:
             )
         return ScopeBlock(self, label)
 
-    @property
-    def in_scope(self) -> bool:
-        """Whether a request, a job or a ``scope()`` has begun in this thread and has not ended.
-
-        A query alone begins none of them.
-        """
-        scope = self._current()
-        return scope is not None and scope.begun
-
     def cleanup(self) -> None:
         """End the unit of work: ROLLBACK, and release what the current scope has. Never raises."""
-        scope = self._current()
+        scope = self.current()
         if scope is not None:
             scope.close()
 
@@ -259,7 +250,7 @@ class Manager:
 
     def hold(self, handle: Handle) -> Hold:
         """What ``handle`` has in the current scope; takes a connection where it has none."""
-        scope = self._current()
+        scope = self.current()
         if scope is None:
             scope = Scope(threading.current_thread().name, begun=False)
             self.enter(scope)
@@ -273,15 +264,22 @@ class Manager:
 
     def held(self, handle: Handle) -> Hold | None:
         """What ``handle`` has in the current scope, if anything."""
-        scope = self._current()
+        scope = self.current()
         return scope.holds.get(handle.key) if scope is not None else None
 
     def release(self, handle: Handle) -> None:
         """ROLLBACK and give back what ``handle`` has in the current scope, if anything."""
-        scope = self._current()
+        scope = self.current()
         hold = scope.holds.pop(handle.key, None) if scope is not None else None
         if hold is not None:
             hold.release()
+
+    def current(self) -> Scope | None:
+        """The current scope of this thread, if there is one."""
+        scopes = self._scopes()
+        while scopes and scopes[-1].ended:
+            scopes.pop()
+        return scopes[-1] if scopes else None
 
     def enter(self, scope: Scope) -> None:
         """Make ``scope`` the current one of this thread; the one there was waits."""
@@ -297,12 +295,6 @@ class Manager:
             if scopes[index] is scope:
                 del scopes[index]
                 return
-
-    def _current(self) -> Scope | None:
-        scopes = self._scopes()
-        while scopes and scopes[-1].ended:
-            scopes.pop()
-        return scopes[-1] if scopes else None
 
     def _configured(self) -> Settings:
         if self._settings is None:

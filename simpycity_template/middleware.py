@@ -146,7 +146,7 @@ def request_scope(manager: Manager, environ: dict[str, Any]) -> Scope:
         # of several): whatever the thread still streams, its server has forgotten to close.
         _close_abandoned_streams(manager)
     environ[key] = True
-    return Scope(_label(environ))
+    return Scope(request_label(environ))
 
 
 def is_complete(body: Any, environ: dict[str, Any]) -> bool:
@@ -157,7 +157,8 @@ def is_complete(body: Any, environ: dict[str, Any]) -> bool:
     )
 
 
-def _label(environ: dict[str, Any]) -> str:
+def request_label(environ: dict[str, Any]) -> str:
+    """What a request's scope is called: ``GET /notes/7``."""
     path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
     return (
         f"{environ.get('REQUEST_METHOD', '')} {path.encode('latin-1').decode('utf-8', 'replace')}"

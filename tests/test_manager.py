@@ -556,12 +556,11 @@ class TestScopes:
         in_thread(lambda: job(0))
         assert in_use(manager) == []
 
-    def test_a_query_alone_begins_no_unit_of_work(self, manager):
+    def test_a_unit_of_work_can_be_told_from_a_mere_query(self, manager):
         pid()
-        assert not manager.in_scope
+        assert not manager.current().begun
         with manager.scope("work"):
-            assert manager.in_scope
-        assert not manager.in_scope
+            assert manager.current().begun
 
     def test_an_exception_leaves_the_scope_clean(self, manager):
         with pytest.raises(ZeroDivisionError), manager.scope("job"):

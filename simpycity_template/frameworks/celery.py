@@ -1,0 +1,37 @@
+"""Celery: ``scope_tasks(manager)`` where the Celery application is made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from simpycity_template.frameworks import installed
+from simpycity_template.manager import Manager
+from simpycity_template.scope import Scope
+
+with installed("celery"):
+    from celery.signals import task_postrun, task_prerun
+
+
+def scope_tasks(manager: Manager) -> None:
+    """Give each task of this process a scope of ``manager``, named ``notes.add[its id]``.
+
+    It lasts from ``task_prerun`` to ``task_postrun``, which Celery sends however a task ends.
+    """
+
+    def begin(task: Any, task_id: str, **_: Any) -> None:
+        manager.enter(_Task(f"{task.name}[{task_id}]"))
+
+    def end(task: Any, task_id: str, **_: Any) -> None:
+        scope = manager.current()
+        if isinstance(scope, _Task):
+            manager.leave(scope)
+            scope.close()
+
+    # Celery calls a receiver once for each dispatch_uid, however often this is called.
+    uid = f"simpycity_template {manager.name}"
+    task_prerun.connect(begin, weak=False, dispatch_uid=uid)
+    task_postrun.connect(end, weak=False, dispatch_uid=uid)
+
+
+class _Task(Scope):
+    """What a receiver ends is what a receiver began."""

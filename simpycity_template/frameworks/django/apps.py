@@ -1,0 +1,63 @@
+"""The installed app: a request is a scope, between ``request_started`` and ``request_finished``.
+
+Django sends the second of these when the server closes the response, so a streamed one keeps its
+scope until it has been sent.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import AppConfig
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import request_finished, request_started
+
+from simpycity_template.frameworks import configured
+from simpycity_template.manager import Manager
+from simpycity_template.middleware import request_label
+from simpycity_template.scope import Scope
+
+
+class Simpycity(AppConfig):
+    """Configures ``get_manager(…)``, named as the package of the settings module is."""
+
+    name = "simpycity_template.frameworks.django"
+    label = "simpycity_template"
+    verbose_name = "Simpycity"
+
+    manager: Manager
+
+    def ready(self) -> None:
+        """Take ``settings.SIMPYCITY``, and listen to the signals.
+
+        Raises:
+            ImproperlyConfigured: it is not set, or a setting in it is wrong.
+        """
+        project = (settings.SETTINGS_MODULE or "django").partition(".")[0]
+        try:
+            self.manager = configured(project, getattr(settings, "SIMPYCITY", None), "SIMPYCITY")
+        except ValueError as error:
+            raise ImproperlyConfigured(str(error)) from None
+        request_started.connect(self.begin)
+        request_finished.connect(self.end)
+
+    def begin(self, sender: Any, **request: Any) -> None:
+        """A request has begun; one that its server never closed ends with the next one."""
+        self.end(sender)
+        if "environ" in request:
+            label = request_label(request["environ"])
+        else:
+            label = "{method} {path}".format_map(request["scope"])
+        self.manager.enter(_Request(label))
+
+    def end(self, sender: Any, **_: Any) -> None:
+        """A request has ended: its response was sent, or its client went away."""
+        scope = self.manager.current()
+        if isinstance(scope, _Request):
+            self.manager.leave(scope)
+            scope.close()
+
+
+class _Request(Scope):
+    """Told from a scope that stands around the request, such as a test's."""

@@ -1,0 +1,58 @@
+"""Flask: ``Simpycity(app)``, or ``Simpycity().init_app(app)``.
+
+A request is a scope, and a streamed response keeps it. So is an app context outside of a request:
+a CLI command, a test, a job.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+
+from simpycity_template.frameworks import configured, installed
+from simpycity_template.middleware import ManagerMiddleware
+
+with installed("flask"):
+    import click
+    from flask import Flask, appcontext_pushed, g
+
+
+class Simpycity:
+    """The Flask extension."""
+
+    def __init__(self, app: Flask | None = None) -> None:
+        """
+        Arguments:
+            app: as in ``init_app()``.
+        """
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Give each request and each app context of ``app`` a scope of ``get_manager(app.name)``.
+
+        Raises:
+            ValueError: ``app.config["SIMPYCITY"]`` is not set, or a setting in it is wrong.
+        """
+        manager = configured(app.name, app.config.get("SIMPYCITY"), "SIMPYCITY")
+        app.extensions["simpycity"] = manager
+        # Not teardown_request: Flask tears a streamed request down before it is streamed.
+        app.wsgi_app = ManagerMiddleware(app.wsgi_app, manager)  # type: ignore[method-assign]
+        appcontext_pushed.connect(_begin, app)
+        app.teardown_appcontext(_end)
+
+
+def _begin(app: Flask, **_: object) -> None:
+    """Begin a scope with an app context, except inside a request or another unit of work."""
+    manager = app.extensions["simpycity"]
+    around = manager.current()
+    if around is None or not around.begun:
+        command = click.get_current_context(silent=True)
+        label = command.command_path if command else f"app context of {app.name}"
+        g.simpycity_scope = ExitStack()
+        g.simpycity_scope.enter_context(manager.scope(label))
+
+
+def _end(error: BaseException | None) -> None:
+    scope = g.pop("simpycity_scope", None)
+    if scope is not None:
+        scope.close()

@@ -1,0 +1,178 @@
+"""The pages of docs/frameworks, run as they are written, in real processes."""
+
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from textwrap import dedent
+from urllib.error import HTTPError
+
+import pytest
+from psycopg2.extensions import parse_dsn
+from waiting import eventually
+
+PAGES = Path(__file__).parents[2] / "docs" / "frameworks"
+
+
+# A code block whose caption is the name of a file.
+FILE = re.compile(r"^\.\. code-block:: \w+\n   :caption: (\S+)\n\n((?:   .*\n|\n)+)", re.MULTILINE)
+
+
+def files(page: str) -> dict[str, str]:
+    """The files of ``docs/frameworks/PAGE.rst``: their text by their name."""
+    text = (PAGES / f"{page}.rst").read_text()
+    return {name: dedent(block) for name, block in FILE.findall(text)}
+
+
+class Project:
+    """A folder with the files of a page, and the processes that run them."""
+
+    def __init__(self, folder: Path, page: str, environment: dict[str, str]) -> None:
+        self.folder = folder
+        self.environment = environment
+        for name, text in files(page).items():
+            self.write(name, text)
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file, with the test's database in place of the page's."""
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text.replace("dbname=helloworld", f"dbname={self.environment['DATABASE']}"))
+
+    def run(self, *arguments: str, check: bool = True, typed: str = "") -> str:
+        """Run ``python ARGUMENTS`` to its end, and return what it printed."""
+        run = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            input=typed,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        if check:
+            assert run.returncode == 0, run.stderr
+        return run.stdout + run.stderr
+
+    @contextmanager
+    def start(self, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+        """Run ``python ARGUMENTS`` during the block; gives the process and its log."""
+        log = self.folder / "log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, *arguments],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            yield process, log
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    @contextmanager
+    def serve(self, application: str) -> Iterator["Site"]:
+        """Serve ``module:application`` on waitress during the block."""
+        waitress = ["-m", "waitress", "--listen=127.0.0.1:0", application]
+        with self.start(*waitress) as (process, log):
+
+            def address() -> str | None:
+                assert process.poll() is None, log.read_text()
+                found = re.search(r"Serving on (http://\S+)", log.read_text())
+                return found and found[1]
+
+            yield Site(eventually(address), log)
+
+
+class Site:
+    """A served application."""
+
+    def __init__(self, address: str, log: Path) -> None:
+        self.address = address
+        self.log = log
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.address.rpartition(":")[2])
+
+    def get(self, path: str, data: bytes | None = None) -> tuple[int, str]:
+        """GET, or POST ``data``: the status and the body."""
+        try:
+            with urllib.request.urlopen(self.address + path, data, timeout=30) as response:
+                return response.status, response.read().decode()
+        except HTTPError as error:
+            return error.code, error.read().decode()
+
+    def abandon(self, path: str) -> None:
+        """GET, and go away after the first bytes of the body."""
+        response = urllib.request.urlopen(self.address + path, timeout=30)
+        assert response.read(1)
+        response.close()
+
+
+class Sessions:
+    """What pg_stat_activity says of the sessions of one database."""
+
+    def __init__(self, witness, database: str) -> None:
+        self._witness = witness
+        self._database = database
+
+    def states(self) -> list[str]:
+        """The state of each session."""
+        with self._witness.cursor() as cursor:
+            cursor.execute(
+                "SELECT state FROM pg_stat_activity WHERE datname = %s ORDER BY state",
+                [self._database],
+            )
+            return [state for (state,) in cursor]
+
+    def in_transaction(self) -> int:
+        """How many are in a transaction."""
+        return sum(state != "idle" for state in self.states())
+
+    def are_free(self) -> bool:
+        """Whether soon none is in a transaction any more: a response is sent before its end."""
+        return bool(eventually(lambda: not self.in_transaction(), seconds=10))
+
+    def are_gone(self) -> bool:
+        """Whether soon there is none any more."""
+        return bool(eventually(lambda: not self.states(), seconds=10))
+
+
+@pytest.fixture
+def database(dsn: str) -> str:
+    """The name of the fresh database."""
+    return parse_dsn(dsn)["dbname"]
+
+
+@pytest.fixture
+def sessions(witness, database: str) -> Sessions:
+    """The sessions of the fresh database."""
+    return Sessions(witness, database)
+
+
+@pytest.fixture
+def make_project(server, database: str, tmp_path: Path) -> Callable[[str], Project]:
+    """Writes the files of a page into a folder, for the fresh database."""
+    where = parse_dsn(server.admin_dsn)
+    environment = {
+        **os.environ,
+        "DATABASE": database,
+        "PGHOST": where["host"],
+        "PGPORT": where.get("port", "5432"),
+        "PGUSER": where["user"],
+        "PYTHONUNBUFFERED": "1",
+    }
+    return lambda page: Project(tmp_path, page, environment)

@@ -1,0 +1,176 @@
+"""Celery: real workers, prefork and threads, with a broker on disk."""
+
+import json
+from contextlib import contextmanager
+
+import pytest
+from celery import Celery
+from waiting import eventually
+
+from simpycity_template.frameworks.celery import scope_tasks
+
+CONFIGURATION = """
+broker_url = "sqla+sqlite:///broker.sqlite"
+broker_transport_options = {"connect_args": {"timeout": 30}}
+result_backend = "db+sqlite:///results.sqlite?timeout=30"
+broker_connection_retry_on_startup = True
+"""
+
+# What the page's tasks do not do, and others do.
+ROUGH = """
+import time
+from celery import Task
+from notes import *
+
+pid = Raw("SELECT pg_backend_pid()")
+
+class Failing(Task):
+    def on_failure(self, *args):
+        add("never committed")
+
+@app.task(base=Failing)
+def fails():
+    add("never committed")
+    1 / 0
+
+@app.task(bind=True, max_retries=2)
+def retries(self):
+    add("never committed")
+    if self.request.retries < 2:
+        raise self.retry(countdown=0.1)
+    return count().fetchone()[0]
+
+@app.task
+def unfinished():
+    add("never committed")
+    return count().fetchone()[0]
+
+@app.task
+def label():
+    pid()
+    return [entry.label for entry in manager.status() if entry.state == "in use"]
+
+@app.task
+def hangs():
+    add("never committed")
+    open("hanging", "w").close()
+    time.sleep(60)
+
+# Before the workers are forked.
+count()
+manager.cleanup()
+"""
+
+CREATE = """
+import psycopg2
+link = psycopg2.connect("dbname=helloworld")
+link.cursor().execute("CREATE TABLE note (body text)")
+link.commit()
+"""
+
+CLIENT = """
+import json, rough
+
+def results(task, *args):
+    sent = [task.delay(*args) for _ in range(8)]
+    return [repr(result.get(timeout=50, interval=0.05, propagate=False)) for result in sent]
+
+created = sorted(map(int, results(rough.create, "milk")))
+label = rough.label.delay()
+print(json.dumps({
+    "created": created,
+    "fails": results(rough.fails),
+    "retries": results(rough.retries),
+    "unfinished": results(rough.unfinished),
+    "labelled": label.get(timeout=50) == [f"rough.label[{label.id}]"],
+}))
+"""
+
+# Revoking needs a broker that can tell all workers, so this one is in memory. A prefork worker
+# reads it in its parent process.
+REVOKE = """
+import os, time, rough
+from celery.contrib.testing.worker import start_worker
+
+rough.app.conf.update(broker_url="memory://", broker_transport_options={})
+with start_worker(
+    rough.app, pool="prefork", concurrency=2, perform_ping_check=False, shutdown_timeout=30
+):
+    hanging = rough.hangs.delay()
+    while not os.path.exists("hanging"):
+        time.sleep(0.05)
+    later = rough.create.apply_async(("never stored",), countdown=3)
+    rough.app.control.revoke([hanging.id, later.id], terminate=True)
+    for result in (hanging, later):
+        print(type(result.get(timeout=40, interval=0.05, propagate=False)).__name__)
+    print(rough.unfinished.delay().get(timeout=40, interval=0.05, disable_sync_subtasks=False))
+"""
+
+
+@pytest.fixture
+def project(make_project):
+    project = make_project("celery")
+    project.write("celeryconfig.py", CONFIGURATION)
+    project.write("rough.py", ROUGH)
+    project.write("create.py", CREATE)
+    project.run("create.py")
+    return project
+
+
+@contextmanager
+def worker(project, pool):
+    # Celery asks root, who runs the tests in a container, whether that is meant.
+    project.environment["C_FORCE_ROOT"] = "true"
+    celery = ["-m", "celery", "-A", "rough", "worker", "--loglevel=INFO", f"--pool={pool}"]
+    celery += ["--concurrency=4", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    with project.start(*celery) as (process, log):
+        eventually(lambda: " ready." in log.read_text() or process.poll() is not None)
+        assert process.poll() is None, log.read_text()
+        yield log
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_no_task_leaves_a_session_behind(project, sessions, pool):
+    project.write("client.py", CLIENT)
+    with worker(project, pool) as log:
+        ended = json.loads(project.run("client.py").splitlines()[-1])
+        # Each saw the eight that were committed, at most, and nothing that was not but its own.
+        assert ended["created"][-1] == 8
+        assert ended["fails"] == ["ZeroDivisionError('division by zero')"] * 8
+        assert ended["retries"] == ended["unfinished"] == ["9"] * 8
+        assert ended["labelled"]
+        assert sessions.are_free()
+        assert 1 <= len(sessions.states()) <= 5, log.read_text()
+        assert "without cleanup()" not in log.read_text()
+    assert sessions.are_gone()
+
+
+def test_a_revoked_task_leaves_no_session_behind(project, sessions):
+    project.write("revoke.py", REVOKE)
+    printed = project.run("revoke.py")
+    assert printed.splitlines()[:3] == ["TaskRevokedError", "TaskRevokedError", "1"], printed
+    assert sessions.are_gone()
+
+
+def test_an_eager_task_has_a_scope_inside_its_callers(make_manager):
+    manager = make_manager()
+    app = Celery("eager", set_as_current=False)
+    app.conf.update(task_always_eager=True, task_eager_propagates=True)
+    for _ in range(2):
+        scope_tasks(manager)
+
+    @app.task
+    def work(fail):
+        manager.handle().execute("SELECT 1")
+        seen.append([entry.label for entry in manager.status() if entry.state == "in use"])
+        return 1 / (not fail)
+
+    seen = []
+    with manager.scope("caller"):
+        before = manager.handle().conn.backend_pid
+        task = work.delay(fail=False)
+        with pytest.raises(ZeroDivisionError):
+            work.delay(fail=True)
+        assert manager.handle().conn.backend_pid == before
+    assert seen[0] == ["caller", f"{work.name}[{task.id}]"]
+    assert manager.current() is None

@@ -1,0 +1,207 @@
+"""Django: signals, streams, management commands and background threads, on waitress."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from waiting import eventually
+
+ROUGH_SETTINGS = """
+from notes.settings import *
+ROOT_URLCONF = "notes.rough_urls"
+MIDDLEWARE = ["notes.rough_urls.middleware"]
+"""
+
+# What the page's application does not do, and others do.
+ROUGH_URLS = """
+from django.http import Http404, HttpResponse
+from notes.urls import *
+from notes.model import *
+import threading
+
+def middleware(get_response):
+    def answer(request):
+        count()
+        response = get_response(request)
+        add("never committed")
+        return response
+    return answer
+
+def fails(request):
+    add("never committed")
+    1 / 0
+
+def missing(request):
+    add("never committed")
+    raise Http404
+
+def endless(request):
+    def lines():
+        while True:
+            yield f"{count().fetchone()[0]}\\n"
+    return StreamingHttpResponse(lines())
+
+def background(request):
+    forgetful = threading.Thread(target=add, args=["never committed"], name="forgetful")
+    forgetful.start()
+    forgetful.join()
+    return HttpResponse("done")
+
+urlpatterns += [path(view.__name__, view) for view in (fails, missing, endless, background)]
+"""
+
+# One that begins scopes of its own, as a scheduler's thread does, and one that forgets.
+JOBS = """
+import threading, time
+from django.core.management.base import BaseCommand
+from notes.model import add, count, manager
+
+class Command(BaseCommand):
+    def handle(self, **options):
+        threads = [threading.Thread(target=self.work, daemon=True) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        self.stdout.write("ready")
+        self.stdout.flush()
+        time.sleep(60)
+
+    def work(self):
+        while True:
+            with manager.scope("job"):
+                add("never committed")
+            time.sleep(0.01)
+"""
+
+CREATE = """
+import psycopg2
+link = psycopg2.connect("dbname=helloworld")
+link.cursor().execute("CREATE TABLE note (body text)")
+link.commit()
+"""
+
+TESTS = """
+import asyncio, django
+django.setup()
+from asgiref.testing import ApplicationCommunicator
+from django.core.asgi import get_asgi_application
+from django.core.management import call_command
+from django.test import Client
+from django.test.utils import setup_test_environment
+from notes.model import count, manager
+setup_test_environment()
+
+def labels():
+    return [entry.label for entry in manager.status() if entry.state == "in use"]
+
+with manager.scope("test"):
+    before = count().fetchone()[0]
+    manager.rollback()
+    assert Client().post("/", {"body": "milk"}).json() == {"notes": before + 1}
+    assert count().fetchone()[0] == before + 1
+    assert labels() == ["test"]
+
+    response = Client().get("/numbers")
+    pieces = iter(response.streaming_content)
+    next(pieces)
+    assert labels() == ["test", "GET /numbers"]
+    list(pieces)
+    assert labels() == ["test"]
+
+    call_command("count_notes", times=3)
+    assert labels() == ["test"]
+
+abandoned = Client().get("/numbers")
+next(iter(abandoned.streaming_content))
+assert labels() == ["GET /numbers"]
+Client().get("/")
+assert labels() == []
+
+async def asynchronous(path):
+    headers = [(b"host", b"127.0.0.1")]
+    request = {"type": "http", "method": "GET", "path": path, "headers": headers}
+    server = ApplicationCommunicator(get_asgi_application(), request)
+    await server.send_input({"type": "http.request"})
+    assert (await server.receive_output())["status"] == 200
+    assert labels() == [f"GET {path}"]
+    await server.receive_output()
+    await server.wait()
+    assert labels() == []
+
+for path in ("/", "/numbers"):
+    asyncio.run(asynchronous(path))
+"""
+
+
+@pytest.fixture
+def project(make_project):
+    project = make_project("django")
+    project.environment["DJANGO_SETTINGS_MODULE"] = "notes.settings"
+    project.write("create.py", CREATE)
+    project.run("create.py")
+    return project
+
+
+@pytest.fixture
+def rough(project):
+    project.write("notes/rough_settings.py", ROUGH_SETTINGS)
+    project.write("notes/rough_urls.py", ROUGH_URLS)
+    project.environment["DJANGO_SETTINGS_MODULE"] = "notes.rough_settings"
+    return project
+
+
+def test_no_request_leaves_a_session_behind(rough, sessions):
+    expected = {"/": 200, "/fails": 500, "/missing": 404, "/numbers": 200, "/background": 200}
+    with rough.serve("notes.wsgi:application") as site:
+        with ThreadPoolExecutor(8) as clients:
+            statuses = [status for status, _ in clients.map(site.get, list(expected) * 20)]
+        assert statuses == list(expected.values()) * 20, site.log.read_text()
+        assert site.get("/", b"body=milk") == (200, '{"notes": 1}')
+        assert sessions.are_free()
+        assert len(sessions.states()) <= 5
+        log = site.log.read_text()
+    assert sessions.are_gone()
+    assert log.count("thread 'forgetful' left scope 'forgetful' without cleanup()") == 20
+
+
+def test_a_client_that_goes_away_leaves_no_session_behind(rough, sessions):
+    with rough.serve("notes.wsgi:application") as site:
+        for _ in range(3):
+            site.abandon("/endless")
+        assert sessions.are_free(), site.log.read_text()
+
+
+def test_test_clients_commands_and_async_handlers_end_their_scopes(project, sessions):
+    project.write("tests.py", TESTS)
+    project.run("tests.py")
+    assert sessions.are_gone()
+
+
+def test_a_management_command_leaves_nothing(project, sessions):
+    printed = project.run("-m", "django", "count_notes")
+    assert printed.count("0 notes") == 10
+    assert 1 <= int(printed.splitlines()[-1].removesuffix(" idle")) <= 4
+    assert sessions.are_gone()
+
+
+def test_background_threads_of_a_command_that_runs_for_days(project, sessions):
+    project.write("notes/management/commands/jobs.py", JOBS)
+    with project.start("-m", "django", "jobs") as (process, log):
+        assert eventually(lambda: "ready" in log.read_text() and len(sessions.states()) == 4)
+        process.kill()
+    assert sessions.are_gone()
+
+
+@pytest.mark.parametrize(
+    "settings, told",
+    [
+        ("", "SIMPYCITY is not set: it must be a dictionary of settings"),
+        ("SIMPYCITY = 'dbname=mine'", "SIMPYCITY is of type str: it must be a dictionary"),
+        ("SIMPYCITY = {'dns': ''}", "SIMPYCITY.dns is not a setting: did you mean SIMPYCITY.dsn"),
+    ],
+)
+def test_wrong_settings_are_told_at_start(project, settings, told):
+    project.write(
+        "wrong.py", f"INSTALLED_APPS = ['simpycity_template.frameworks.django']\n{settings}"
+    )
+    project.environment["DJANGO_SETTINGS_MODULE"] = "wrong"
+    printed = project.run("-m", "django", "check", check=False)
+    assert f"ImproperlyConfigured: {told}" in printed

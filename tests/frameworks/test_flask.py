@@ -1,0 +1,178 @@
+"""Flask: requests, errors, streams, the test client and CLI commands, on waitress."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from flask import Flask, Response
+
+from simpycity_template import get_manager
+from simpycity_template.frameworks.flask import Simpycity
+
+# What the page's application does not do, and others do.
+ROUGH = """
+from notes import *
+from flask import abort
+
+@app.get("/fails")
+def fails():
+    add("never committed")
+    1 / 0
+
+@app.get("/aborts")
+def aborts():
+    add("never committed")
+    abort(404)
+
+@app.get("/unfinished")
+def unfinished():
+    add("never committed")
+    return "done"
+
+@app.get("/endless")
+def endless():
+    def lines():
+        while True:
+            yield f"{count().fetchone()[0]}\\n"
+
+    return Response(stream_with_context(lines()))
+
+@app.get("/bare")
+def bare():
+    rows = manager.handle().cursor(name="rows")
+    rows.execute("SELECT generate_series(1, 1000000000)")
+    return Response(f"{row[0]}\\n" for row in rows)
+
+@app.cli.command("fail")
+def fail():
+    add("never committed")
+    1 / 0
+"""
+
+
+@pytest.fixture
+def project(make_project):
+    project = make_project("flask")
+    project.write("rough.py", ROUGH)
+    project.run("-m", "flask", "--app", "notes", "setup")
+    return project
+
+
+def test_no_request_leaves_a_session_behind(project, sessions):
+    with project.serve("rough:app") as site:
+        paths = ["/", "/fails", "/aborts", "/unfinished", "/numbers"] * 20
+        with ThreadPoolExecutor(8) as clients:
+            statuses = [status for status, _ in clients.map(site.get, paths)]
+        assert statuses == [200, 500, 404, 200, 200] * 20
+        assert site.get("/milk", b"") == (200, '{"notes":1}\n')
+        assert sessions.are_free()
+        assert len(sessions.states()) <= 5
+    assert sessions.are_gone()
+
+
+@pytest.mark.parametrize("path", ["/endless", "/bare"])
+def test_a_client_that_goes_away_leaves_no_session_behind(project, sessions, path):
+    with project.serve("rough:app") as site:
+        for _ in range(3):
+            site.abandon(path)
+        assert sessions.are_free(), site.log.read_text()
+
+
+def test_the_test_client_sees_what_was_committed(project, sessions):
+    assert "1 passed" in project.run("-m", "pytest", "-q", "-p", "no:cacheprovider")
+
+
+def test_a_command_that_fails_leaves_nothing(project, sessions):
+    assert "ZeroDivisionError" in project.run("-m", "flask", "--app", "rough", "fail", check=False)
+    assert sessions.are_gone()
+    with project.serve("notes:app") as site:
+        assert site.get("/") == (200, '{"notes":0}\n')
+
+
+@pytest.fixture
+def app(dsn):
+    app = Flask("flask test")
+    app.config["SIMPYCITY"] = {"dsn": dsn}
+    simpycity = Simpycity()
+    simpycity.init_app(app)
+    yield app
+    app.extensions["simpycity"].dispose()
+
+
+@pytest.fixture
+def manager(app):
+    return get_manager("flask test")
+
+
+def backend(manager):
+    return manager.handle().conn.backend_pid
+
+
+def labels(manager):
+    return [entry.label for entry in manager.status() if entry.state == "in use"]
+
+
+def test_an_app_context_is_a_scope(app, manager):
+    with app.app_context():
+        backend(manager)
+        assert labels(manager) == ["app context of flask test"]
+    assert labels(manager) == []
+
+
+def test_a_command_names_its_scope(app, manager):
+    @app.cli.command("look")
+    def look():
+        backend(manager)
+        print(labels(manager))
+
+    assert app.test_cli_runner().invoke(args=["look"]).output.endswith(" look']\n")
+    assert labels(manager) == []
+
+
+def test_an_app_context_inside_a_request_shares_its_transaction(app, manager):
+    @app.get("/")
+    def view():
+        outside = backend(manager)
+        with app.app_context():
+            assert backend(manager) == outside
+        assert labels(manager) == ["GET /"]
+        return "done"
+
+    assert app.test_client().get("/").text == "done"
+    assert labels(manager) == []
+
+
+def test_a_request_inside_an_app_context_has_its_own_transaction(app, manager):
+    app.add_url_rule("/", view_func=lambda: str(backend(manager)))
+    with app.app_context():
+        mine = backend(manager)
+        assert app.test_client().get("/").text != str(mine)
+        assert labels(manager) == ["app context of flask test"]
+
+
+def test_a_preserved_context_ends_with_the_clients_block(app, manager):
+    app.add_url_rule("/", view_func=lambda: str(backend(manager)))
+    with app.test_client() as client:
+        client.get("/")
+        backend(manager)
+    assert labels(manager) == []
+
+
+def test_a_streamed_response_is_freed_when_it_is_closed(app, manager):
+    app.add_url_rule("/", view_func=lambda: Response(str(backend(manager)) for _ in range(9)))
+    response = app.test_client().get("/")
+    next(response.iter_encoded())
+    assert labels(manager) == ["GET /"]
+    response.close()
+    assert labels(manager) == []
+
+
+def test_missing_settings_are_told_where_they_belong():
+    with pytest.raises(ValueError, match="SIMPYCITY is not set: it must be a dictionary"):
+        Simpycity(Flask("bare"))
+
+
+def test_a_misspelt_setting_is_told():
+    app = Flask("bare")
+    app.config["SIMPYCITY"] = {"dns": ""}
+    with pytest.raises(ValueError, match="SIMPYCITY.dns is not .* did you mean SIMPYCITY.dsn"):
+        Simpycity(app)
