@@ -99,7 +99,7 @@ setup(
     ],
     package_dir={SKELETON: "+package+"},
     package_data={
-        "simpycity_template": ["py.typed", "project/**/*", "project/**/.*"],
+        "simpycity_template": ["py.typed", "*.html", "project/**/*", "project/**/.*"],
         SKELETON: ["**/*", "**/.*"],
     },
     exclude_package_data={"": ["**/__pycache__/*", "**/*.py[co]"]},
@@ -121,6 +121,8 @@ setup(
         "backlash>=0.5",
         # Turns the Python 2 code of Pylons into Python 3.
         "fissix>=24.4",
+        # The tables of `paster connections`.
+        "rich>=13",
         # The HTTP server of a generated project.
         "waitress>=3.0",
     ],
@@ -133,8 +135,10 @@ setup(
         "flask": ["Flask>=3.0"],
         "django": ["Django>=4.2"],
         "celery": ["celery>=5.4"],
+        "prometheus": ["prometheus-client>=0.20"],
         "test": [
             "hypothesis>=6",
+            "prometheus-client>=0.20",
             "psutil>=6",
             "pytest>=8",
             "pytest-timeout>=2.3",
@@ -161,6 +165,9 @@ setup(
         "dev": ["mypy", "ruff", "types-psycopg2"],
     },
     entry_points={
+        "paste.global_paster_command": [
+            "connections = simpycity_template.commands:ConnectionsCommand",
+        ],
         "paste.paster_create_template": [
             "simpycity = simpycity_template.template:SimpycityTemplate",
         ],

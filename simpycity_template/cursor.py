@@ -64,6 +64,8 @@ class ScopedCursor:
         connection = self.connection
         if self.holder:
             self.holder.last_sql = query if isinstance(query, str) else repr(query)
+            if self.holder.tag and isinstance(query, str):
+                query = self.holder.tag + query
         if (
             connection.status == extensions.STATUS_BEGIN
             and connection.get_transaction_status() == IDLE

@@ -39,6 +39,7 @@ class Holder:
         last_sql: the last statement, without its parameters.
         warned: whether ``hold_warning`` was already logged for it.
         lost: whether the connection broke inside a transaction.
+        tag: what its statements begin with; empty where ``tag_statements`` is off.
     """
 
     def __init__(self, label: str) -> None:
@@ -49,6 +50,7 @@ class Holder:
         self.last_sql: str | None = None
         self.warned = False
         self.lost = False
+        self.tag = ""
 
     @property
     def place(self) -> str:

@@ -105,6 +105,11 @@ class Manager:
         if default:
             simpycity.config.handle_factory = self.config.handle_factory
 
+    @property
+    def settings(self) -> Settings | None:
+        """What ``configure()`` was given, checked; None before."""
+        return self._settings
+
     def handle(self) -> Handle:
         """The current scope's handle: one connection, one transaction.
 
@@ -408,6 +413,11 @@ def get_manager(name: str) -> Manager:
         raise ValueError(f"a manager's name is {name!r}: it must be a text such as 'helloworld'")
     manager = _named.get(name)
     return manager or _named.setdefault(name, Manager(name))
+
+
+def configured_managers() -> list[Manager]:
+    """The managers of this process that know their database, by name."""
+    return [_named[name] for name in sorted(_named) if _named[name].settings]
 
 
 def _exit() -> None:

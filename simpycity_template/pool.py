@@ -20,7 +20,7 @@ from time import monotonic
 import psycopg2
 from psycopg2 import extensions
 
-from simpycity_template import fork
+from simpycity_template import fork, tag
 from simpycity_template.connection import Connection
 from simpycity_template.errors import PoolTimeout
 from simpycity_template.events import Events
@@ -208,6 +208,8 @@ class Pool:
         connection.holder = holder
         holder.since = monotonic()
         holder.warned = False
+        if self.settings.tag_statements:
+            holder.tag = tag.comment(holder)
 
     def _let_go(self, connection: Connection, holder: Holder) -> None:
         """Close a connection that broke while idle; its place goes to the one ``holder`` opens."""

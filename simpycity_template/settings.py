@@ -4,6 +4,7 @@ A wrong setting is a ``ValueError`` while the application starts, not a puzzle a
 three in the morning. A password is never part of a message.
 """
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,13 @@ ISOLATION_LEVELS = {
     "repeatable read": extensions.ISOLATION_LEVEL_REPEATABLE_READ,
     "serializable": extensions.ISOLATION_LEVEL_SERIALIZABLE,
 }
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+LOOPBACK: tuple[Network, ...] = (
+    ipaddress.ip_network("127.0.0.0/8"),
+    ipaddress.ip_network("::1/128"),
+)
 
 EMBEDDED = "embedded:"
 
@@ -52,6 +60,8 @@ class Settings:
         pool_reset: ``rollback``, or ``discard`` for ``DISCARD ALL`` as well.
         isolation_level: one of psycopg2's ``ISOLATION_LEVEL_*``; None is the server's own.
         hold_warning: seconds after which a held connection is logged; 0 is never.
+        tag_statements: whether each statement begins with a comment that names its holder.
+        status_page: who may see the page ``/_connections``, as networks; none is nobody.
     """
 
     dsn: str = field(repr=False)
@@ -63,6 +73,8 @@ class Settings:
     pool_reset: str = "rollback"
     isolation_level: int | None = None
     hold_warning: float = 0.0
+    tag_statements: bool = False
+    status_page: tuple[Network, ...] = ()
 
     @property
     def max_size(self) -> int:
@@ -200,6 +212,24 @@ def isolation_level(key: str, value: Any) -> int | None:
     return int(_one_of(ISOLATION_LEVELS)(key, value))
 
 
+_TRUTH = {"true": True, "yes": True, "on": True, "1": True}
+_TRUTH |= {"false": False, "no": False, "off": False, "0": False}
+
+
+def _networks(key: str, value: Any) -> tuple[Network, ...]:
+    """Whom a page is shown: nobody, whoever sits at this machine, or the networks named."""
+    words = str(value).replace(",", " ").split()
+    if len(words) == 1 and words[0].lower() in _TRUTH:
+        return LOOPBACK if _TRUTH[words[0].lower()] else ()
+    try:
+        return tuple(ipaddress.ip_network(word) for word in words)
+    except ValueError as error:
+        raise ValueError(
+            f"{key} is {value!r} ({error}): it must be true, for this machine alone, or false, "
+            "or the addresses and networks that may see the page, such as 10.1.0.0/16"
+        ) from None
+
+
 _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "pool_size": _number(int, "a whole number of connections", 0),
     "max_overflow": _number(int, "a whole number of connections", 0),
@@ -208,4 +238,6 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "pool_reset": _one_of({"rollback": "rollback", "discard": "discard"}),
     "isolation_level": isolation_level,
     "hold_warning": _number(float, "a number of seconds", 0),
+    "tag_statements": _one_of(_TRUTH),
+    "status_page": _networks,
 }

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simpycity_template.settings import Settings, redact
+from simpycity_template.settings import LOOPBACK, Settings, redact
 
 DSN = "host=localhost dbname=notes"
 
@@ -128,3 +128,16 @@ def test_any_text_is_accepted_or_told_as_a_value_error(values):
         settings(**values)
     except ValueError as error:
         assert "simpycity." in str(error)
+
+
+def test_the_status_page_is_for_nobody_this_machine_or_the_networks_named():
+    assert settings(dsn=DSN).status_page == settings(dsn=DSN, status_page="off").status_page == ()
+    assert settings(dsn=DSN, status_page=True).status_page == LOOPBACK
+    (only,) = settings(dsn=DSN, status_page="10.1.0.0/16").status_page
+    assert str(only) == "10.1.0.0/16"
+
+
+@pytest.mark.parametrize("value", ["ture", "10.1.0.1/16", "localhost"])
+def test_a_wrong_status_page_says_what_it_may_be(value):
+    with pytest.raises(ValueError, match="simpycity.status_page is .*it must be true, for this"):
+        settings(dsn=DSN, status_page=value)

@@ -1,0 +1,189 @@
+"""The sessions of an application, as PostgreSQL sees them: of every process, on every host."""
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as psycopg2_connection
+from psycopg2.extensions import parse_dsn
+
+from simpycity_template import tag
+
+CONNECT_TIMEOUT = 5
+"""Seconds, where the DSN says nothing."""
+
+IDLE_IN_TRANSACTION = ("idle in transaction", "idle in transaction (aborted)")
+
+# A role that may not see the sessions of another gets NULL as their state.
+_SESSIONS = """
+    SELECT activity.pid,
+           activity.usename,
+           coalesce(host(activity.client_addr) || ':' || activity.client_port, 'local') AS client,
+           activity.state,
+           extract(epoch FROM now() - activity.state_change)::float AS state_age,
+           extract(epoch FROM now() - activity.xact_start)::float AS transaction_age,
+           activity.wait_event_type,
+           activity.wait_event,
+           waits.lock,
+           pg_blocking_pids(activity.pid) AS blocked_by,
+           activity.query
+      FROM pg_stat_activity AS activity
+      LEFT JOIN LATERAL (
+           SELECT locktype || coalesce(' ' || relation::regclass, '') || ', ' || mode AS lock
+             FROM pg_locks
+            WHERE pid = activity.pid AND NOT granted
+            LIMIT 1
+           ) AS waits ON true
+     WHERE activity.datname = current_database()
+       AND activity.application_name = %s
+       AND activity.pid <> pg_backend_pid()
+"""
+
+_STRANGERS = """
+    SELECT pid, coalesce(nullif(application_name, ''), 'no name') AS name, usename, state
+      FROM pg_stat_activity
+     WHERE pid = ANY(%s)
+"""
+
+
+@dataclass(frozen=True)
+class Session:
+    """One session of the application.
+
+    Arguments:
+        pid: the process of the server.
+        client: ``HOST:PORT`` of the other end, or ``local``.
+        state: as ``pg_stat_activity`` has it; None where this role is not allowed to see it.
+        state_age: seconds since the state began.
+        transaction_age: seconds since the transaction began; None where there is none.
+        waits_for: the lock or the event it waits for, if any.
+        blocked_by: who keeps it waiting: process and name, of other applications as well.
+        user: the role that is logged in.
+        sql: the last statement, with ``?`` in place of every value.
+        holder: who runs it, where the statement says so.
+    """
+
+    pid: int
+    client: str
+    state: str | None
+    state_age: float | None
+    transaction_age: float | None
+    waits_for: str | None
+    blocked_by: tuple[str, ...]
+    user: str
+    sql: str
+    holder: tag.Tag | None
+
+    @property
+    def hidden(self) -> bool:
+        """Whether this role is not allowed to see what the session does."""
+        return self.state is None
+
+    @property
+    def idle_in_transaction(self) -> float:
+        """Seconds for which it has been idle in a transaction; 0 where it is not."""
+        return (self.state_age or 0.0) if self.state in IDLE_IN_TRANSACTION else 0.0
+
+
+def connect(dsn: str) -> psycopg2_connection:
+    """An autocommit connection of one's own, which is none of the application's."""
+    options: dict[str, Any] = {"application_name": "simpycity_template sessions"}
+    if "connect_timeout" not in parse_dsn(dsn):
+        options["connect_timeout"] = CONNECT_TIMEOUT
+    link = psycopg2.connect(dsn, **options)
+    link.autocommit = True
+    return link
+
+
+def application_name(dsn: str, name: str) -> str:
+    """What the sessions of a manager are called: as libpq chooses, or else as the manager."""
+    return parse_dsn(dsn).get("application_name") or os.environ.get("PGAPPNAME") or name
+
+
+def sessions(link: psycopg2_connection, application_name: str) -> list[Session]:
+    """List the sessions of an application in one database; the oldest idle in transaction first.
+
+    Arguments:
+        link: an autocommit connection to the database; its own session is left out.
+        application_name: of the sessions.
+
+    Raises:
+        psycopg2.Error: the server does not answer, or not this.
+    """
+    with link.cursor() as cursor:
+        cursor.execute(_SESSIONS, [as_the_server_has_it(link, application_name)])
+        rows = cursor.fetchall()
+        blockers = sorted({pid for row in rows for pid in row[9]})
+        cursor.execute(_STRANGERS, [blockers])
+        names = {pid: f"{pid} ({name}, {user})" for pid, name, user, _ in cursor.fetchall()}
+    found = [_session(row, names) for row in rows]
+    return sorted(found, key=_by_urgency)
+
+
+def as_the_server_has_it(link: psycopg2_connection, application_name: str) -> str:
+    """A name as the server writes it: it shortens long ones and replaces what is not ASCII."""
+    with link.cursor() as cursor:
+        cursor.execute("SHOW application_name")
+        (own,) = cursor.fetchone() or ("",)
+        cursor.execute("SELECT set_config('application_name', %s, false)", [application_name])
+        (name,) = cursor.fetchone() or ("",)
+        cursor.execute("SELECT set_config('application_name', %s, false)", [own])
+    return str(name)
+
+
+def masked(sql: str) -> str:
+    """A statement on one line, with ``?`` in place of every value that stands in it.
+
+    psycopg2 puts the parameters into the statement before it is sent, so what PostgreSQL shows
+    has the data of users in it. The server may have cut it off in the middle of a text.
+    """
+    return " ".join(_VALUE.sub(_mask, sql).split())
+
+
+# In this order: what looks like a value inside a quoted name or a word is none.
+_VALUE = re.compile(
+    r"""
+      (?P<keep>  "(?:[^"]|"")*" | [^\W\d][\w$]* (?! ['\w$] | &' ) )
+    | (?P<comment> --[^\n]* | /\*.*?(?:\*/|\Z) )
+    | [eE]'(?:[^'\\]|\\.|'')*(?:'|\\?\Z)
+    | (?:[bBxXnN]|[uU]&)?'(?:[^']|'')*(?:'|\Z)
+    | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
+    | \d[\w.]* | \.\d\w*
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def _mask(found: re.Match[str]) -> str:
+    if found["keep"] is not None:
+        return found["keep"]
+    return " " if found["comment"] is not None else "?"
+
+
+def _session(row: tuple[Any, ...], names: dict[int, str]) -> Session:
+    pid, user, client, state, state_age, transaction_age, kind, event, lock, blockers, sql = row
+    holder, sql = tag.split(sql or "")
+    waits_for = None
+    if state == "active" and kind not in (None, "Client"):
+        waits_for = lock or f"{kind}: {event}"
+    return Session(
+        pid=pid,
+        client=client,
+        state=state,
+        state_age=state_age,
+        transaction_age=transaction_age,
+        waits_for=waits_for,
+        # 0 stands for a prepared transaction, which has no process.
+        blocked_by=tuple(
+            names.get(pid, str(pid)) if pid else "a prepared transaction" for pid in blockers
+        ),
+        user=user,
+        sql=masked(sql) if state is not None else "",
+        holder=holder,
+    )
+
+
+def _by_urgency(session: Session) -> tuple[float, float, int]:
+    return (-session.idle_in_transaction, -(session.transaction_age or 0.0), session.pid)

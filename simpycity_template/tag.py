@@ -1,0 +1,54 @@
+"""Statements that say who runs them, where ``simpycity.tag_statements`` is on.
+
+PostgreSQL shows the last statement of each session to whoever may look, from any host. A comment
+in front of it is the one thing that tells, across processes and with no round trip more, which
+request and which line of code a session works for.
+"""
+
+import os
+import re
+import socket
+from dataclasses import dataclass
+
+from simpycity_template.holder import Holder
+
+# Whatever could end the comment, be a parameter of psycopg2, or be more than ASCII is left out.
+_UNSAFE = re.compile(r"[^\w ./:<>()@-]", re.ASCII)
+_TAG = re.compile(r"/\* simpycity: (.*?) \| (.*?) \| (.*?) \| (.*?) \*/\s*")
+# PostgreSQL keeps 1024 characters of a statement, and some must be left for the statement itself.
+_LONGEST = 120
+
+
+@dataclass(frozen=True)
+class Tag:
+    """Who runs a statement.
+
+    Arguments:
+        label: of the scope.
+        thread: its name.
+        process: ``PID@HOST`` of the application.
+        place: the code line that took the connection.
+    """
+
+    label: str
+    thread: str
+    process: str
+    place: str
+
+
+def comment(holder: Holder) -> str:
+    """The comment that names ``holder``, to stand before its statements."""
+    process = f"{os.getpid()}@{socket.gethostname()}"
+    words = [
+        _UNSAFE.sub("?", word)[-_LONGEST:]
+        for word in (holder.label[:_LONGEST], holder.thread, process, holder.place)
+    ]
+    return f"/* simpycity: {' | '.join(words)} */ "
+
+
+def split(sql: str) -> tuple[Tag | None, str]:
+    """Take a statement apart into who runs it, where it says so, and the rest."""
+    found = _TAG.search(sql)
+    if found is None:
+        return None, sql
+    return Tag(*found.groups()), sql[: found.start()] + sql[found.end() :]
