@@ -1,6 +1,8 @@
 """A real PostgreSQL for the tests: one server a run, a fresh database for whoever asks."""
 
 import fcntl
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -8,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psycopg2
 import pytest
@@ -117,3 +120,46 @@ def make_manager(dsn: str) -> Iterator[Callable[..., Manager]]:
 def manager(make_manager: Callable[..., Manager]) -> Manager:
     """A manager of the fresh database, as Simpycity's handle factory."""
     return make_manager()
+
+
+CHROMIUM = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A headless Chromium; what its console says is kept."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("needs Debian's packages chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for argument in [*CHROMIUM, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
+    browser.implicitly_wait(10)
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture
+def screenshot(browser: Any) -> Callable[[str], None]:
+    """Keeps a picture of the page for the documentation, in a run with SCREENSHOTS=docs/images."""
+
+    def keep(name: str) -> None:
+        folder = os.environ.get("SCREENSHOTS")
+        if folder:
+            browser.set_window_size(1100, 1000)
+            browser.save_screenshot(str(Path(folder, f"{name}.png")))
+
+    return keep

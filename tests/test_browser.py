@@ -1,29 +1,10 @@
 """The pages of a generated project in a real browser."""
 
-import shutil
-
 import pytest
 from projects import create, served, set_up
 
-webdriver = pytest.importorskip("selenium.webdriver", reason="needs selenium")
-By = pytest.importorskip("selenium.webdriver.common.by").By
+By = pytest.importorskip("selenium.webdriver.common.by", reason="needs selenium").By
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-
-pytestmark = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="needs Debian's packages chromium and chromium-driver"
-)
-
-QUIET = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 SIZES = {"telephone": (390, 800), "desk": (1280, 900)}
 
 
@@ -34,19 +15,6 @@ def address(tmp_path_factory, server):
     set_up(project)
     with served(project) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for argument in [*QUIET, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    browser = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
-    browser.implicitly_wait(10)
-    yield browser
-    browser.quit()
 
 
 def test_a_newcomer_finds_the_notes_and_keeps_one(browser, address):
@@ -63,10 +31,11 @@ def test_a_newcomer_finds_the_notes_and_keeps_one(browser, address):
     assert browser.find_element(By.XPATH, "//p[.='There are no notes yet.']")
 
 
-def test_the_browser_has_nothing_to_complain_of(browser, address):
+def test_the_browser_has_nothing_to_complain_of(browser, address, screenshot):
     browser.get_log("browser")
-    for path in ("/", "/notes"):
+    for path, name in {"/": "welcome", "/notes": "notes", "/_connections": "quiet"}.items():
         browser.get(address + path)
+        screenshot(name)
     assert browser.get_log("browser") == []
 
 

@@ -1,5 +1,6 @@
 """A generated project, served and used as a user would: pages, commands, its own tests, its wheel."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -110,6 +111,13 @@ class TestPages:
         for path in re.findall(r'(?:src|href)="(/[\w.]+\.\w+)"', page):
             visitor.get(path)
             assert visitor.status == 200
+
+    def test_the_page_of_the_connections_is_there(self, visitor):
+        assert "Connections of" in visitor.get("/_connections")
+        shown = json.loads(visitor.get("/_connections.json"))
+        assert shown["name"] == "helloworld"
+        assert shown["metrics"]["in_use"] == 0
+        assert shown["problem"] is None
 
     def test_a_note_is_kept_shown_and_deleted(self, visitor):
         visitor.get("/notes")
@@ -320,6 +328,8 @@ class TestProduction:
         change(production / "production.ini", "simpycity.dsn", dsn)
         with served(production, "production.ini") as address:
             visitor = Visitor(address)
+            visitor.get("/_connections")
+            assert visitor.status == 404
             page = visitor.get("/broken/index")
         assert visitor.status == 500
         assert "<h1>Internal Server Error</h1>" in page

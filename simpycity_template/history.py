@@ -1,0 +1,103 @@
+"""The pool over the last minutes: its peaks, second by second, and who had to wait.
+
+It listens instead of looking now and then, so that it does not miss the crowd of a moment.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from time import monotonic, time
+
+from simpycity_template.events import Event
+from simpycity_template.manager import Manager
+
+MINUTES = 5
+WAITS = 20
+"""How many of the last waits are remembered."""
+
+
+@dataclass
+class Second:
+    """What was seen in one second: the most, and what it ended with."""
+
+    number: int
+    in_use: int = 0
+    waiting: int = 0
+    in_use_after: int = 0
+    waiting_after: int = 0
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A thread that waited for a connection.
+
+    Arguments:
+        at: when it ended, in seconds since 1970.
+        seconds: how long it waited.
+        served: whether it got a connection; otherwise it got ``PoolTimeout``.
+        label, thread, place: who it was.
+    """
+
+    at: float
+    seconds: float
+    served: bool
+    label: str
+    thread: str
+    place: str
+
+
+class History:
+    """What has happened to a manager's connections of this process, from now on."""
+
+    def __init__(self, manager: Manager) -> None:
+        self._manager = manager
+        self._seconds: deque[Second] = deque(maxlen=60 * MINUTES)
+        self._waits: deque[Wait] = deque(maxlen=WAITS)
+        for name in ("checkout", "checkin", "wait", "timeout"):
+            manager.listen(name, self._note)
+
+    def seconds(self) -> list[tuple[int, int]]:
+        """The most that were in use and waiting in each second, the oldest first."""
+        self._look()
+        seen = {second.number: second for second in list(self._seconds)}
+        last = max(seen)
+        before = Second(0)
+        peaks = []
+        for number in range(min([*seen, last - 60 * MINUTES + 1]), last + 1):
+            # Between events nothing changes.
+            second = seen.get(number)
+            if second is None:
+                peaks.append((before.in_use_after, before.waiting_after))
+            else:
+                peaks.append((second.in_use, second.waiting))
+                before = second
+        return peaks[-60 * MINUTES :]
+
+    def waits(self) -> list[Wait]:
+        """The last waits, the newest first."""
+        return list(self._waits)[::-1]
+
+    def _note(self, event: Event) -> None:
+        if event.name in ("wait", "timeout"):
+            holder = event.holder
+            self._waits.append(
+                Wait(
+                    time(),
+                    event.seconds,
+                    event.name == "wait",
+                    holder.label,
+                    holder.thread,
+                    holder.place,
+                )
+            )
+        # What has just come back was in use in this second.
+        self._look(just_now=event.name == "checkin")
+
+    def _look(self, just_now: bool = False) -> None:
+        metrics = self._manager.metrics()
+        number = int(monotonic())
+        if not self._seconds or self._seconds[-1].number < number:
+            self._seconds.append(Second(number))
+        second = self._seconds[-1]
+        second.in_use = max(second.in_use, min(metrics.in_use + just_now, metrics.max_size))
+        second.waiting = max(second.waiting, metrics.waiting)
+        second.in_use_after, second.waiting_after = metrics.in_use, metrics.waiting

@@ -1,0 +1,171 @@
+"""``/_connections``: a live page for development that shows where the connections are.
+
+It needs no connection of the pool, so it answers when the pool is exhausted. What PostgreSQL knows
+of other processes it asks on a connection of its own, opened for each look. Nothing of a user's
+data is shown: statements come without their values, and the page's script writes texts, never HTML.
+"""
+
+import json
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from functools import cache
+from importlib.resources import files
+from ipaddress import ip_address
+from time import monotonic, time
+from typing import Any
+
+import psycopg2
+
+from simpycity_template.history import MINUTES, History
+from simpycity_template.manager import Manager
+from simpycity_template.sessions import application_name, connect, masked, sessions
+from simpycity_template.settings import LOOPBACK, Network
+
+PATH = "/_connections"
+
+# With one of these, REMOTE_ADDR is a proxy's, and says nothing of who looks.
+_PROXIED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
+
+Response = tuple[str, str, bytes, str]
+
+
+class StatusPage:
+    """WSGI middleware: shows the page where ``simpycity.status_page`` is on, to whom it says.
+
+    Put it outermost: it must not wait for what it shows.
+    """
+
+    def __init__(self, application: Callable[..., Iterable[bytes]], manager: Manager) -> None:
+        """
+        Arguments:
+            application: everything else goes there.
+            manager: whose connections are shown; it must have been configured.
+
+        Raises:
+            RuntimeError: it was not.
+        """
+        if manager.settings is None:
+            raise RuntimeError(
+                f"StatusPage was given manager {manager.name!r} before its configure(config)"
+            )
+        self.application = application
+        self.manager = manager
+        self._networks = manager.settings.status_page
+        self._history = History(manager) if self._networks else None
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """The WSGI call."""
+        path = environ.get("PATH_INFO", "")
+        if self._history is None or path not in (PATH, f"{PATH}.json"):
+            return self.application(environ, start_response)
+        status, kind, body, policy = self._respond(environ, path, self._history)
+        headers = [
+            ("Content-Type", f"{kind}; charset=utf-8"),
+            ("Content-Length", str(len(body))),
+            ("Content-Security-Policy", policy),
+            ("Cache-Control", "no-store"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Referrer-Policy", "no-referrer"),
+        ]
+        start_response(status, headers)
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+
+    def _respond(self, environ: dict[str, Any], path: str, history: History) -> Response:
+        nothing = "default-src 'none'"
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
+            return "405 Method Not Allowed", "text/plain", b"This page can only be read.\n", nothing
+        refusal = why_not(environ, self._networks)
+        if refusal:
+            return "403 Forbidden", "text/plain", f"{refusal}\n".encode(), nothing
+        if path == PATH:
+            nonce = secrets.token_urlsafe(16)
+            policy = (
+                f"{nothing}; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
+                "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+            )
+            return "200 OK", "text/html", _page().replace("NONCE", nonce).encode(), policy
+        document = json.dumps(snapshot(self.manager, history))
+        return "200 OK", "application/json", document.encode(), nothing
+
+
+def why_not(environ: dict[str, Any], networks: tuple[Network, ...]) -> str:
+    """Why the page is not shown to whoever asks; empty where it is."""
+    told = "simpycity.status_page says to whom it is shown."
+    if any(key in environ for key in _PROXIED):
+        return f"This page is not shown through a proxy, which hides who asks. {told}"
+    try:
+        address = ip_address(environ.get("REMOTE_ADDR", "").partition("%")[0])
+    except ValueError:
+        return f"This page is shown to known addresses only, and the server gave none. {told}"
+    address = getattr(address, "ipv4_mapped", None) or address
+    if not any(address in network for network in networks):
+        return f"This page is not shown to {address}. {told}"
+    # A name that leads a browser of this machine here may be anybody's: DNS rebinding.
+    if networks == LOOPBACK and not _is_loopback(environ.get("HTTP_HOST", "localhost")):
+        return f"Ask for this page at http://localhost or http://127.0.0.1. {told}"
+    return ""
+
+
+def _is_loopback(host: str) -> bool:
+    name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name.lower() == "localhost"
+
+
+def snapshot(manager: Manager, history: History) -> dict[str, Any]:
+    """All that the page shows, as JSON has it; times in seconds."""
+    now = monotonic()
+    metrics = asdict(manager.metrics())
+    del metrics["hold_seconds"]
+    connections = [asdict(entry) for entry in manager.status()]
+    for entry in connections:
+        entry["last_sql"] = entry["last_sql"] and masked(entry["last_sql"])
+    return {
+        "name": manager.name,
+        "time": time(),
+        "metrics": metrics,
+        "connections": connections,
+        "waiting": [
+            {
+                "label": holder.label,
+                "thread": holder.thread,
+                "place": holder.place,
+                "seconds": now - holder.since,
+            }
+            for holder in manager.waiting()
+        ],
+        "waits": [asdict(wait) for wait in history.waits()],
+        "minutes": MINUTES,
+        "seconds": history.seconds(),
+        **_elsewhere(manager, {entry["backend_pid"] for entry in connections}),
+    }
+
+
+def _elsewhere(manager: Manager, ours: set[int]) -> dict[str, Any]:
+    """What PostgreSQL knows: of our sessions who blocks them, and the sessions of others."""
+    try:
+        dsn = manager.dsn()
+        link = connect(dsn)
+        try:
+            found = sessions(link, application_name(dsn, manager.name))
+        finally:
+            link.close()
+    except psycopg2.Error as error:
+        return {"problem": f"PostgreSQL does not answer: {str(error).strip()}", "sessions": []}
+    return {
+        "problem": None,
+        "sessions": [
+            {**asdict(session), "here": session.pid in ours, "hidden": session.hidden}
+            for session in found
+        ],
+    }
+
+
+@cache
+def _page() -> str:
+    return files("simpycity_template").joinpath("status_page.html").read_text(encoding="utf-8")

@@ -1,0 +1,228 @@
+"""/_connections: one look tells who holds the connections, and shows nothing that is not its own."""
+
+import json
+import re
+import threading
+from contextlib import contextmanager
+from socketserver import ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.util import setup_testing_defaults
+
+import pytest
+from simpycity.core import Raw
+from support import in_thread, until
+
+from simpycity_template import PoolTimeout
+from simpycity_template.middleware import ManagerMiddleware
+from simpycity_template.status_page import StatusPage
+
+sleeper = Raw("SELECT 'the secret of the house', %s", ["what"])
+
+
+def hello(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello"]
+
+
+def get(application, path="/_connections", **environ):
+    """The status, the headers and the text of an answer."""
+    setup_testing_defaults(environ)
+    environ |= {"PATH_INFO": path, "REMOTE_ADDR": environ.get("REMOTE_ADDR", "127.0.0.1")}
+    answer = {}
+
+    def start_response(status, headers):
+        answer["status"], answer["headers"] = int(status.split()[0]), dict(headers)
+
+    body = b"".join(application(environ, start_response)).decode()
+    return answer["status"], answer["headers"], body
+
+
+class Server(ThreadingMixIn, WSGIServer):
+    """Python's own WSGI server, with a thread for each request."""
+
+    daemon_threads = True
+
+
+class Quiet(WSGIRequestHandler):
+    def log_message(self, *arguments):
+        pass
+
+
+@contextmanager
+def served(application):
+    """The address of ``application``, served in a thread."""
+    with make_server("127.0.0.1", 0, application, Server, Quiet) as server:
+        thread = threading.Thread(target=server.serve_forever, args=[0.05])
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join(10)
+
+
+@contextmanager
+def forgetful_thread(manager, label):
+    """A thread that takes a connection, queries, and holds it."""
+    go_on = threading.Event()
+
+    def hold_on():
+        with manager.scope(label):
+            sleeper("x")
+            go_on.wait(60)
+
+    thread = threading.Thread(target=hold_on, name="forgetful")
+    thread.start()
+    try:
+        until(lambda: [s for s in manager.status() if s.label == label and s.last_sql])
+        yield
+    finally:
+        go_on.set()
+        thread.join(10)
+
+
+def test_without_the_setting_there_is_no_page(manager):
+    assert get(StatusPage(hello, manager))[2] == "hello"
+
+
+def test_all_else_goes_to_the_application(make_manager):
+    page = StatusPage(hello, make_manager(status_page="true"))
+    for path in ("/", "/_connections/", "/_connectionsx", "/_connections.js"):
+        assert get(page, path)[2] == "hello"
+
+
+@pytest.mark.parametrize(
+    ("environ", "reason"),
+    [
+        ({"REMOTE_ADDR": "192.0.2.7"}, "not shown to 192.0.2.7"),
+        ({"REMOTE_ADDR": "::ffff:192.0.2.7"}, "not shown to 192.0.2.7"),
+        ({"REMOTE_ADDR": ""}, "the server gave none"),
+        ({"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, "not shown through a proxy"),
+        ({"HTTP_FORWARDED": "for=127.0.0.1"}, "not shown through a proxy"),
+        ({"HTTP_HOST": "evil.example:5000"}, "Ask for this page at http://localhost"),
+    ],
+)
+def test_it_is_shown_to_this_machine_alone(make_manager, environ, reason):
+    page = StatusPage(hello, make_manager(status_page="true"))
+    for path in ("/_connections", "/_connections.json"):
+        status, _, text = get(page, path, **environ)
+        assert status == 403
+        assert reason in text
+
+
+@pytest.mark.parametrize("host", ["localhost:5000", "127.0.0.1", "[::1]:5000"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.0.1.1", "::1", "::ffff:127.0.0.1"])
+def test_this_machine_has_several_names(make_manager, host, address):
+    page = StatusPage(hello, make_manager(status_page="true"))
+    assert get(page, REMOTE_ADDR=address, HTTP_HOST=host)[0] == 200
+
+
+def test_who_else_may_see_it_is_told_in_the_setting(make_manager):
+    page = StatusPage(hello, make_manager(status_page="10.1.0.0/16, 192.0.2.7"))
+    assert get(page, REMOTE_ADDR="10.1.2.3", HTTP_HOST="app.example")[0] == 200
+    assert get(page, REMOTE_ADDR="192.0.2.7")[0] == 200
+    assert get(page, REMOTE_ADDR="127.0.0.1")[0] == 403
+
+
+def test_it_can_only_be_read_and_only_its_own_script_runs(make_manager):
+    page = StatusPage(hello, make_manager(status_page="true"))
+    assert get(page, REQUEST_METHOD="POST")[0] == 405
+    status, headers, text = get(page)
+    policy = headers["Content-Security-Policy"]
+    (nonce,) = set(re.findall(r"nonce-([\w-]+)", policy))
+    assert policy.startswith("default-src 'none'; ")
+    assert re.findall(r"<(?:script|style)([^>]*)>", text) == [f' nonce="{nonce}"'] * 2
+    assert not re.search(r"""(?:src|href)=["'](?!data:)""", text)
+    assert nonce not in get(page)[2]
+
+
+def test_no_value_and_no_password_is_in_what_it_shows(make_manager, dsn):
+    manager = make_manager(dsn=f"{dsn} password=swordfish", status_page="true")
+    page = StatusPage(hello, manager)
+    with manager.scope("GET /<b>"):
+        sleeper("the user's own")
+        raw = Raw("SELECT 'the secret of the house', 4711, $$of the garden$$ AS \"kept\"")
+        raw()
+        # Not one of this process, so it is known from PostgreSQL alone.
+        shown = get(page, "/_connections.json")[2]
+        texts = json.loads(shown)
+    for secret in ("secret", "garden", "4711", "swordfish", "user's"):
+        assert secret not in shown
+    assert texts["connections"][0]["last_sql"] == 'SELECT ?, ?, ? AS "kept"'
+
+
+def test_it_answers_where_postgresql_does_not(make_manager):
+    manager = make_manager(dsn="host=127.0.0.1 port=1 dbname=nowhere", status_page="true")
+    shown = json.loads(get(StatusPage(hello, manager), "/_connections.json")[2])
+    assert shown["problem"].startswith("PostgreSQL does not answer: ")
+    assert shown["metrics"]["in_use"] == 0
+
+
+def test_the_picture_has_the_peak_of_each_second_and_the_level_between(make_manager):
+    manager = make_manager(status_page="true", pool_size=2, max_overflow=0)
+    page = StatusPage(hello, manager)
+
+    def shown():
+        return json.loads(get(page, "/_connections.json")[2])
+
+    with manager.scope("a"):
+        sleeper("x")
+        with manager.scope("b"):
+            sleeper("x")
+        # From here on one is in use, and nothing happens.
+        until(lambda: shown()["seconds"][-1][0] == 1)
+        seconds = shown()["seconds"]
+    assert max(in_use for in_use, _ in seconds) == 2
+    assert len(seconds) == 300
+
+
+def test_an_exhausted_pool_names_thread_code_line_and_statement(make_manager, browser, screenshot):
+    from selenium.webdriver.common.by import By
+
+    manager = make_manager(status_page="true", pool_size=1, max_overflow=0, pool_timeout=0.2)
+
+    def ask(environ, start_response):
+        sleeper("x")
+        return hello(environ, start_response)
+
+    application = StatusPage(ManagerMiddleware(ask, manager), manager)
+    with forgetful_thread(manager, "nightly <script>"), served(application) as address:
+        with pytest.raises(PoolTimeout):
+            in_thread(lambda: get(application, "/notes"))
+        browser.get_log("browser")
+        browser.get(f"{address}/_connections")
+        (card,) = browser.find_elements(By.CSS_SELECTOR, "#held .card")
+        assert "nightly <script>" in card.text
+        assert "thread forgetful" in card.text
+        assert re.search(r"test_status_page\.py:\d+ in hold_on", card.text)
+        assert "SELECT ?, %s" in card.text
+        waited = browser.find_element(By.CSS_SELECTOR, "#waits .card")
+        assert "GET /notes" in waited.text
+        assert "gave up after 0.2 s" in waited.text
+        assert "at most 1 of 1 in use" in browser.find_element(By.ID, "told").text
+        assert browser.find_elements(By.CSS_SELECTOR, "svg .use")
+        assert browser.get_log("browser") == []
+        screenshot("connections")
+    # It is live: who has let go is gone, and so is the server.
+    clock = browser.find_element(By.ID, "clock")
+    until(lambda: "does not answer" in clock.text)
+
+
+def test_on_a_telephone_nothing_sticks_out(make_manager, browser):
+    manager = make_manager(status_page="true", pool_size=1, max_overflow=0)
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": True},
+    )
+    try:
+        with (
+            forgetful_thread(manager, "GET /" + "a_long_address" * 20),
+            served(StatusPage(hello, manager)) as address,
+        ):
+            browser.get(f"{address}/_connections")
+            assert browser.find_element("css selector", "#held .card")
+            assert browser.execute_script(
+                "return document.documentElement.scrollWidth <= innerWidth && innerWidth == 360"
+            )
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
