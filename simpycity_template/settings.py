@@ -132,6 +132,9 @@ def _meant(key: str, known: list[str], prefix: str) -> str:
 
 def _address(given: Mapping[str, Any], prefix: str) -> dict[str, str]:
     """The ``dsn`` (and the ``database`` of an embedded server) out of what was given."""
+    for key in ("dsn", *_PARTS):
+        if "\0" in str(given.get(key, "")):
+            raise ValueError(f"{prefix}{key} has a NUL character in it, which libpq cannot take")
     parts = {key: str(given[key]).strip() for key in _PARTS if given.get(key) not in (None, "")}
     dsn = str(given.get("dsn") or "").strip()
     if not dsn and not parts:
