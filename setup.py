@@ -137,6 +137,7 @@ setup(
         "celery": ["celery>=5.4"],
         "prometheus": ["prometheus-client>=0.20"],
         "test": [
+            "aiosmtpd>=1.4",
             "hypothesis>=6",
             "prometheus-client>=0.20",
             "psutil>=6",
@@ -145,6 +146,12 @@ setup(
             "pytest-xdist>=3.6",
             "selenium>=4.20",
             "WebTest>=3.0",
+            # What the tested applications of Pylons use.
+            "Babel>=2.12",
+            "docutils>=0.20",
+            "Genshi>=0.7.9",
+            "Jinja2>=3.1",
+            "SQLAlchemy>=2",
             # The frameworks and workers that are tested. Celery has its broker in a file here.
             "APScheduler>=3.10,<4",
             "celery[sqlalchemy]>=5.4",
