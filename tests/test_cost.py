@@ -1,0 +1,111 @@
+"""What a request costs, counted: no timing, so that a slow machine says the same as a fast one.
+
+A bound that is exceeded tells that somebody made each request of everybody dearer. Raise it only
+for what is worth that.
+"""
+
+import gc
+import sys
+import tracemalloc
+from collections import Counter
+
+import pytest
+from simpycity.core import Function
+from wire import wire
+
+from simpycity_template import merging
+
+# Of a request with one call: 78 and 78 on Python 3.11, of which the manager and its pool make 46
+# and 42. Other versions of Python differ by a few.
+PYTHON_CALLS, BUILTIN_CALLS = 84, 84
+MANAGER_PYTHON_CALLS, MANAGER_BUILTIN_CALLS = 50, 46
+
+# At module level, as an application has it.
+lower = Function("lower", ["text"])
+
+
+@pytest.fixture
+def manager(make_manager, monkeypatch):
+    # However slow the machine is, its server answered a moment ago.
+    monkeypatch.setattr(merging, "FRESH", 3600)
+    return make_manager()
+
+
+def request(manager, calls=1):
+    with manager.scope("GET /"):
+        for _ in range(calls):
+            lower("A").fetchall()
+
+
+def calls_of(work):
+    """How many calls of Python functions and of built-in ones ``work`` makes."""
+    counts = Counter()
+
+    def profile(frame, event, argument):
+        counts[event] += 1
+
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return counts["call"], counts["c_call"]
+
+
+@pytest.mark.parametrize("calls", [1, 2, 10])
+def test_round_trips_are_one_more_than_calls(manager, make_manager, dsn, calls):
+    with wire(dsn) as line:
+        manager = make_manager(dsn=line.dsn)
+        request(manager)
+        line.clear()
+        request(manager, calls)
+        assert line.round_trips == calls + 1
+
+
+def test_a_scope_that_asks_for_nothing_costs_no_round_trip(make_manager, dsn):
+    with wire(dsn) as line:
+        manager = make_manager(dsn=line.dsn)
+        request(manager, calls=1)
+        line.clear()
+        request(manager, calls=0)
+        assert line.round_trips == 0
+
+
+def test_the_calls_of_a_request(manager):
+    for _ in range(3):
+        request(manager)
+    python, builtin = calls_of(lambda: request(manager))
+    assert python <= PYTHON_CALLS
+    assert builtin <= BUILTIN_CALLS
+
+
+def test_the_calls_that_the_manager_adds(manager):
+    def nothing_but_a_connection():
+        with manager.scope("GET /"):
+            manager.hold(manager.handle())
+
+    for _ in range(3):
+        nothing_but_a_connection()
+    python, builtin = calls_of(nothing_but_a_connection)
+    assert python <= MANAGER_PYTHON_CALLS
+    assert builtin <= MANAGER_BUILTIN_CALLS
+
+
+def test_requests_leave_no_memory_behind(manager):
+    def requests():
+        for _ in range(500):
+            request(manager)
+
+    gc.collect()
+    gc.disable()
+    tracemalloc.start()
+    try:
+        requests()
+        before, _ = tracemalloc.get_traced_memory()
+        requests()
+        after, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    # Less than ten bytes each: what is kept does not grow with the requests.
+    assert after - before < 5000
