@@ -6,7 +6,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 SOURCES := setup.py pyproject.toml psycopg2-from-binary/pyproject.toml
 
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test lint docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
@@ -24,6 +24,9 @@ lint: $(VENV)/dev.done  ## check style and types
 docs: $(VENV)/dev.done  ## build the documentation into docs/_build
 	$(VENV)/bin/python -m sphinx -q -W docs docs/_build
 
+bench: $(VENV)/bench.done  ## compare the speed with what people would pick instead; takes minutes
+	$(VENV)/bin/python benchmarks/compare.py
+
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .demo build dist docs/_build *.egg-info .*_cache
 
@@ -37,6 +40,11 @@ $(VENV)/demo.done: $(SOURCES) | $(VENV)/bin/pip
 $(VENV)/dev.done: $(SOURCES) | $(VENV)/bin/pip
 	@echo "Installing into $(VENV), with what tests and documentation need ..."
 	@$(PIP) install --use-pep517 --editable '.[embedded,jinja2,genshi,test,docs,dev]'
+	@touch $@
+
+$(VENV)/bench.done: $(SOURCES) | $(VENV)/bin/pip
+	@echo "Installing into $(VENV), with what is compared ..."
+	@$(PIP) install --use-pep517 --editable '.[embedded,bench]'
 	@touch $@
 
 # The last thing that venv makes.

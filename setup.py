@@ -168,6 +168,13 @@ setup(
             "pyuwsgi>=2.0.28",
             "cheroot>=11",
         ],
+        # What benchmarks/ compares with, and draws with.
+        "bench": [
+            "Django>=5.2",
+            "matplotlib>=3.9",
+            "psycopg[binary,pool]>=3.2",
+            "SQLAlchemy>=2.0",
+        ],
         "docs": ["Sphinx>=8", "furo"],
         "dev": ["mypy", "ruff", "types-psycopg2"],
     },
