@@ -27,7 +27,7 @@ from simpycity_template.holder import Holder, Status
 from simpycity_template.local import PerThread
 from simpycity_template.metrics import Metrics, measured
 from simpycity_template.pool import Pool
-from simpycity_template.scope import Hold, Scope
+from simpycity_template.scope import Hold, Scope, Scopes
 from simpycity_template.settings import EMBEDDED, Settings
 
 log = logging.getLogger("simpycity_template")
@@ -77,7 +77,7 @@ class Manager:
         self._events = Events()
         self._lock = threading.RLock()
         # The scopes that a thread is in, the current one last.
-        self._scopes: PerThread[list[Scope]] = PerThread(list)
+        self._scopes = PerThread(Scopes)
         self._handle = Handle(config=self.config)
         _managers.add(self)
 

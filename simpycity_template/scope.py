@@ -132,8 +132,8 @@ class Hold:
         self.released = True
         self._give_back()
 
-    def __del__(self) -> None:
-        # Its thread died, or its stream was dropped, and nobody cleaned up.
+    def abandon(self) -> None:
+        """As ``release()``, and log that nobody cleaned up; nothing where it was given back."""
         if self._given_back or self.connection.process != os.getpid() or sys.is_finalizing():
             return
         was_closed = self.connection.closed
@@ -146,6 +146,9 @@ class Hold:
                 self.holder.label,
                 self.holder.place,
             )
+
+    def __del__(self) -> None:
+        self.abandon()
 
     def _connect(self, pool: Pool) -> None:
         self._pool = pool
@@ -253,3 +256,16 @@ class Scope:
         for hold in list(self.holds.values()):
             hold.released = True
         self.holds.clear()
+
+
+class Scopes(list[Scope]):
+    """The scopes that a thread is in, the current one last.
+
+    Nothing else refers to it, so it goes with its thread. A scope may be kept by the traceback of
+    an exception that somebody keeps.
+    """
+
+    def __del__(self) -> None:
+        for scope in self:
+            for hold in list(scope.holds.values()):
+                hold.abandon()

@@ -590,6 +590,21 @@ class TestScopes:
         assert "without cleanup()" in caplog.text
         assert "test_manager.py:" in caplog.text
 
+    def test_it_does_so_too_where_somebody_keeps_its_exception(self, manager, notes, kill):
+        kept = []
+
+        def work():
+            insert(1)
+            kill(backend())
+            for _ in range(2):
+                with pytest.raises(psycopg2.OperationalError) as error:
+                    insert(2)
+                kept.append(error.value)
+
+        in_thread(work)
+        assert isinstance(kept[1], TransactionLost)
+        assert in_use(manager) == []
+
     def test_a_cursor_that_outlives_its_scope_does_not_speak(self, manager):
         kept = pid()
         server_side = manager.handle().cursor(name="kept")

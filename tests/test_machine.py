@@ -1,0 +1,381 @@
+"""Random use of a manager by several threads, held against a simple model of what must come out.
+
+Never two scopes on one connection, never a committed row that nobody committed, never a lost one
+that somebody did, never more connections than allowed, and none left at the end.
+
+`make test` takes 10,000 steps; `make soak` takes SOAK_STEPS.
+"""
+
+import gc
+import logging
+import os
+import queue
+import threading
+from itertools import count
+
+import psycopg2
+import pytest
+from hypothesis import HealthCheck, Phase
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from psycopg2.errors import TransactionResolutionUnknown
+from simpycity.core import Raw
+from support import in_child, in_use, until
+
+from simpycity_template import PoolTimeout, TransactionLost, get_manager
+from simpycity_template.middleware import ManagerMiddleware
+
+STEPS = int(os.environ.get("SOAK_STEPS", 10_000))
+STEPS_PER_RUN = 50
+
+insert = Raw("INSERT INTO kept VALUES (%s, %s) RETURNING pg_backend_pid()", ["run", "n"])
+
+
+class Worker:
+    """A thread that does what it is told, and the model of its scopes."""
+
+    def __init__(self):
+        self.tasks = queue.SimpleQueue()
+        self.thread = threading.Thread(target=self.work)
+        self.thread.start()
+        self.scopes = [Expected()]
+        self.blocks = []
+        self.streams = []
+
+    def work(self):
+        while True:
+            task, outcome = self.tasks.get()
+            if task is None:
+                return
+            try:
+                outcome.put((task(), None))
+            except SystemExit:
+                raise
+            except BaseException as error:
+                outcome.put((None, error.with_traceback(None)))
+            # What a thread still refers to when it ends is no concern of a dead thread's scope.
+            del task, outcome
+
+    def do(self, task):
+        outcome = queue.SimpleQueue()
+        self.tasks.put((task, outcome))
+        result, error = outcome.get(timeout=60)
+        try:
+            if error is not None:
+                raise error
+            return result
+        finally:
+            del error  # its traceback refers to this frame
+
+    def end(self):
+        self.tasks.put((None, None))
+        self.thread.join()
+
+
+class Expected:
+    """What is expected of one scope."""
+
+    def __init__(self):
+        self.freed()
+
+    def freed(self):
+        self.pool = None  # the one that it has a connection of
+        self.session = None
+        self.pending = []
+        self.killed = False  # and nobody has noticed
+        self.lost = False
+
+
+class Stream:
+    def __init__(self, expected):
+        self.expected = expected
+        self.body = None
+
+
+class ManagerMachine(RuleBasedStateMachine):
+    runs = count(1)
+
+    def __init__(self, manager, dsn, witness):
+        super().__init__()
+        self.manager, self.dsn, self.witness = manager, dsn, witness
+        self.run, self.numbers = next(self.runs), count(1)
+        self.committed = set()
+        self.pool, self.forks = 0, 0
+        self.workers = [Worker() for _ in range(3)]
+        self.configure(2, 2)
+
+    # --- the model ---
+
+    def all_expected(self):
+        for worker in self.workers:
+            yield from worker.scopes
+            yield from (stream.expected for stream in worker.streams)
+
+    def taken(self):
+        return [expected for expected in self.all_expected() if expected.pool == self.pool]
+
+    def configure(self, pool_size, max_overflow):
+        given = {"pool_size": pool_size, "max_overflow": max_overflow, "pool_timeout": 0}
+        given |= {"dsn": self.dsn, "hold_warning": self.pool % 2}
+        self.manager.configure({f"simpycity.{key}": given[key] for key in given})
+        self.pool += 1
+        self.limit = pool_size + max_overflow
+        for expected in self.all_expected():
+            if expected.pending:
+                expected.lost = True
+            elif not expected.lost:
+                expected.freed()
+
+    def insert(self, expected, do):
+        """``do(n)`` inserts in the scope of ``expected``; see that it ends as it must."""
+        n = next(self.numbers)
+        if expected.lost:
+            with pytest.raises(TransactionLost):
+                do(n)
+        elif expected.pool is None and len(self.taken()) == self.limit:
+            with pytest.raises(PoolTimeout):
+                do(n)
+        elif expected.killed and expected.pending:
+            with pytest.raises(psycopg2.OperationalError) as error:
+                do(n)
+            assert not isinstance(error.value, TransactionLost)
+            # Its traceback refers to this frame, and without the garbage collector for ever.
+            del error
+            expected.lost = True
+        else:
+            expected.session = do(n)
+            expected.pool, expected.killed = self.pool, False
+            expected.pending.append(n)
+
+    def commit(self, expected, do):
+        if expected.lost:
+            with pytest.raises(TransactionLost):
+                do()
+        elif expected.killed and expected.pending:
+            with pytest.raises(TransactionResolutionUnknown):
+                do()
+            expected.lost = True
+        else:
+            do()
+            self.committed |= set(expected.pending)
+            expected.pending = []
+
+    def in_scope(self, n):
+        return insert(self.run, n).fetchone()[0]
+
+    # --- what may happen ---
+
+    workers_ = st.integers(0, 2)
+
+    @rule(worker=workers_)
+    def insert_a_row(self, worker):
+        worker = self.workers[worker]
+        self.insert(worker.scopes[-1], lambda n: worker.do(lambda: self.in_scope(n)))
+
+    @rule(worker=workers_)
+    def commit_the_scope(self, worker):
+        worker = self.workers[worker]
+        self.commit(worker.scopes[-1], lambda: worker.do(self.manager.commit))
+
+    @rule(worker=workers_)
+    def roll_the_scope_back(self, worker):
+        worker = self.workers[worker]
+        expected = worker.scopes[-1]
+        worker.do(self.manager.rollback)
+        if expected.lost or (expected.killed and expected.pending):
+            expected.freed()
+        expected.pending = []
+
+    @rule(worker=workers_)
+    def clean_up(self, worker):
+        worker = self.workers[worker]
+        worker.do(self.manager.cleanup)
+        worker.scopes[-1].freed()
+
+    @rule(worker=workers_, label=st.text(max_size=5))
+    def begin_a_scope(self, worker, label):
+        worker = self.workers[worker]
+        block = self.manager.scope(label)
+        worker.do(block.__enter__)
+        worker.blocks.append(block)
+        worker.scopes.append(Expected())
+
+    @rule(worker=workers_)
+    def end_a_scope(self, worker):
+        worker = self.workers[worker]
+        if worker.blocks:
+            block = worker.blocks.pop()
+            worker.do(lambda: block.__exit__(None, None, None))
+            worker.scopes.pop()
+
+    @rule(worker=workers_, thirds=st.integers(0, 2))
+    def end_a_thread(self, worker, thirds):
+        if thirds == 0:
+            self.workers[worker].end()
+            # A thread's streams can live on elsewhere; here they go with it.
+            self.workers[worker].streams.clear()
+            self.workers[worker] = Worker()
+
+    @rule(number=st.integers(0, 20))
+    def kill_a_session_in_use(self, number):
+        taken = [expected for expected in self.taken() if not expected.lost]
+        if taken:
+            expected = taken[number % len(taken)]
+            self.kill(expected.session)
+            expected.killed = True
+
+    @rule(number=st.integers(0, 20))
+    def kill_an_idle_session(self, number):
+        idle = [entry for entry in self.manager.status() if entry.state == "idle"]
+        if idle:
+            self.kill(idle[number % len(idle)].backend_pid)
+
+    def kill(self, session):
+        self.witness("SELECT pg_terminate_backend(%s, 5000)", session)
+
+    @rule(worker=workers_)
+    def begin_a_stream(self, worker):
+        worker = self.workers[worker]
+
+        def application(environ, start_response):
+            command = yield
+            while True:
+                command = yield command()
+
+        def begin():
+            # What the server of this thread has forgotten to close is closed now.
+            environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/"}
+            return ManagerMiddleware(application, self.manager)(environ, None)
+
+        stream = Stream(Expected())
+        for forgotten in worker.streams:
+            forgotten.expected.freed()
+        worker.streams = [stream]
+        stream.body = worker.do(begin)
+        worker.do(lambda: next(stream.body))
+
+    @rule(worker=workers_, finish=st.booleans())
+    def send_a_piece(self, worker, finish):
+        worker = self.workers[worker]
+        if worker.streams:
+            (stream,) = worker.streams
+
+            def send(command):
+                # As its next(), with a word to the generator.
+                generator = stream.body._body
+
+                class Told:
+                    def __iter__(self):
+                        return self
+
+                    def __next__(self):
+                        return generator.send(command)
+
+                stream.body._iterator = Told()
+                return next(stream.body)
+
+            try:
+                self.insert(
+                    stream.expected,
+                    lambda n: worker.do(lambda: send(lambda: self.in_scope(n))),
+                )
+                if finish and not stream.expected.lost and stream.expected.pool:
+                    self.commit(
+                        stream.expected, lambda: worker.do(lambda: send(self.manager.commit))
+                    )
+            finally:
+                if stream.expected.lost or stream.expected.pool is None:
+                    # It raised, so nothing more of it will be sent.
+                    worker.streams = []
+
+    @rule(worker=workers_, elsewhere=st.booleans())
+    def drop_a_stream(self, worker, elsewhere):
+        worker = self.workers[worker]
+        if worker.streams:
+            stream = worker.streams.pop()
+            if elsewhere:
+                del stream.body
+            else:
+                worker.do(stream.body.close)
+
+    @precondition(lambda self: self.forks < 1)
+    @rule(worker=workers_, commits=st.booleans())
+    def fork(self, worker, commits):
+        worker, n = self.workers[worker], next(self.numbers)
+        self.forks += 1
+
+        def child():
+            assert self.manager.status() == []
+            self.in_scope(n)
+            if commits:
+                self.manager.commit()
+
+        assert worker.do(lambda: in_child(child))
+        if commits:
+            self.committed.add(n)
+
+    @rule(pool_size=st.integers(0, 3), max_overflow=st.integers(1, 2), sixth=st.integers(0, 5))
+    def change_the_pool(self, pool_size, max_overflow, sixth):
+        if sixth == 0:
+            self.configure(pool_size, max_overflow)
+
+    # --- what must hold ---
+
+    @invariant()
+    def nobody_shares_a_connection_and_the_limit_holds(self):
+        entries = self.manager.status()
+        assert len(in_use(self.manager)) == len(self.taken())
+        assert len(entries) <= self.limit
+        assert len({entry.backend_pid for entry in entries}) == len(entries)
+        sessions = [e.session for e in self.taken()]
+        assert len(set(sessions)) == len(sessions)
+
+    def teardown(self):
+        for worker in self.workers:
+            worker.streams.clear()
+            worker.end()
+        rows = self.witness("SELECT n FROM kept WHERE run = %s", self.run)
+        assert sorted(n for (n,) in rows) == sorted(self.committed)
+        assert in_use(self.manager) == []
+        self.manager.dispose()
+        left = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'machine'"
+        until(lambda: not self.witness(left))
+
+
+def test_any_use_of_a_manager_comes_out_as_the_model_says(dsn, witness, caplog):
+    caplog.set_level(logging.CRITICAL, "simpycity_template")
+    manager = get_manager("machine")
+    link = psycopg2.connect(dsn)
+    link.autocommit = True
+
+    def run(sql, *arguments):
+        with link.cursor() as cursor:
+            cursor.execute(sql, arguments)
+            return cursor.fetchall() if cursor.description else []
+
+    run("CREATE TABLE kept (run int, n int)")
+    gc.disable()  # nothing of this is left to the garbage collector
+    try:
+        run_state_machine_as_test(
+            lambda: ManagerMachine(manager, dsn, run),
+            settings=hypothesis_settings(
+                max_examples=STEPS // STEPS_PER_RUN,
+                stateful_step_count=STEPS_PER_RUN,
+                deadline=None,
+                # Sessions that die do not die the same way twice, so shrinking finds little.
+                phases=[Phase.generate],
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
+    finally:
+        gc.enable()
+        link.close()
+        manager.dispose()
