@@ -6,16 +6,19 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 SOURCES := setup.py pyproject.toml psycopg2-from-binary/pyproject.toml
 
-.PHONY: help demo test lint docs bench clean
+.PHONY: help demo test test-all lint docs bench clean
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /make \1: /p' Makefile
+	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' Makefile
 
 demo: $(VENV)/demo.done  ## create a project, and serve it; PORT=8080 make demo for another port
 	@$(VENV)/bin/python demo.py --port $(PORT)
 
 test: $(VENV)/dev.done  ## run all tests
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+
+test-all: $(VENV)/dev.done  ## run all tests on each Python from 3.10 to 3.13 that is on the PATH
+	$(VENV)/bin/tox
 
 lint: $(VENV)/dev.done  ## check style and types
 	$(VENV)/bin/ruff check .

@@ -176,7 +176,7 @@ setup(
             "SQLAlchemy>=2.0",
         ],
         "docs": ["Sphinx>=8", "furo"],
-        "dev": ["mypy", "ruff", "types-psycopg2"],
+        "dev": ["mypy", "ruff", "tox>=4", "types-psycopg2"],
     },
     entry_points={
         "paste.global_paster_command": [

@@ -8,12 +8,15 @@ import sys
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
 
 import pkg_resources
 import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 from paste.deploy import loadapp
+from paste.urlmap import URLMap
+from waitress import create_server
 from webtest import TestApp
 
 PASTER = os.path.join(os.path.dirname(sys.executable), "paster")
@@ -384,6 +387,28 @@ def test_the_debugger_evaluates_in_the_frame_of_the_application(app):
     assert "secret = 41" in app.get("/things/broken", ask(page, "source"))
     style = {"__debugger__": "yes", "cmd": "resource", "f": "style.css"}
     assert app.get("/things/broken", style).content_type == "text/css"
+
+
+def test_the_debugger_works_in_a_browser_under_a_prefix(project, browser):
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    pylons = loadapp("config:development.ini", relative_to=str(project))
+    urls = URLMap()
+    urls["/mounted"] = pylons
+    server = create_server(urls, host="127.0.0.1", port=0)
+    Thread(target=server.run, daemon=True).start()
+    try:
+        browser.get(f"http://127.0.0.1:{server.effective_port}/mounted/things/broken")
+        assert browser.title.startswith("ValueError: boom")
+        line = browser.find_elements("css selector", ".frame")[-1]
+        assert 'raise ValueError("boom")' in line.text
+        ActionChains(browser).move_to_element(line).perform()
+        line.find_element("css selector", "img[title*=shell]").click()
+        line.find_element("css selector", "form input").send_keys("request.path, secret\n")
+        WebDriverWait(browser, 10).until(lambda _: "'/mounted/things/broken', 41" in line.text)
+    finally:
+        server.close()
 
 
 def test_the_debugger_shows_the_globals_of_the_failed_request(app):

@@ -281,7 +281,7 @@ CORRECTIONS = [
         why="Nobody closed it, and what it holds (a connection) stayed open.",
         old="newstatus, headers, app_iter, exc_info = call_wsgi_application(\n"
         "                    self.app, new_environ, catch_exc_info=True)",
-        new="newstatus, headers, app_iter, exc_info = _py3.replacing(app_iter, environ,\n"
+        new="newstatus, headers, app_iter, exc_info = _py3.replacing(environ,\n"
         "                    call_wsgi_application, self.app, new_environ)",
     ),
     Correction(

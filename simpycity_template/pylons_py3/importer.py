@@ -102,14 +102,14 @@ class FileLoader(SourceFileLoader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Run the module."""
-        _provide_runtime(module)
-        super().exec_module(module)
         import linecache
 
         # Tracebacks, pdb and inspect would read the file otherwise, and inspect parses it.
         stats = os.stat(self.path)
         entry = (stats.st_size, stats.st_mtime, Lines(self), self.path)
         linecache.cache[self.path] = entry  # type: ignore[assignment]
+        _provide_runtime(module)
+        super().exec_module(module)
 
 
 class ZipLoader(zipimporter):

@@ -76,21 +76,22 @@ def close(body):
         body.close()
 
 
-def replacing(first, environ, call, application, new_environ):
+def replacing(environ, call, application, new_environ):
     """Call an application for the body that replaces another one.
 
-    The first body can be read by the application (as ``pylons.original_response``), up to the
+    The body that it replaces can be read by the application (as ``pylons.original_response``), up to the
     end of the second, and is closed with it.
 
     Returns:
         status, headers, body and exc_info, as `call` returns them.
     """
+    replaced = environ["pylons.original_response"]
     try:
         status, headers, body, exc_info = call(application, new_environ, catch_exc_info=True)
     except BaseException:
-        close(environ["pylons.original_response"].app_iter)
+        close(replaced.app_iter)
         raise
-    return status, headers, Following(body, environ["pylons.original_response"]), exc_info
+    return status, headers, Following(body, replaced), exc_info
 
 
 class Following:
@@ -108,7 +109,7 @@ class Following:
         try:
             close(self._body)
         finally:
-            # Its iterator is not `first` any longer where the application has read it.
+            # It is another one, with nothing to close, where the application has read it.
             close(self._response.app_iter)
 
 
