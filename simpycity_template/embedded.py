@@ -172,18 +172,18 @@ class _Server:
     def _ensure_keeper(self) -> None:
         """Start the process that stops the server, unless it runs already."""
         # As a script without site-packages it is up at once, and stays small. In uWSGI
-        # sys.executable is not Python.
-        command: list[str | Path] = [Path(sys.prefix, "bin", "python3"), "-I", "-S"]
-        command += [embedded_keeper.__file__, self.home / "users.lock", self.cluster]
-        command += [self.programs / "pg_ctl"]
-        lock = self.home / "keeper.lock"
+        # sys.executable is not Python. The keeper must not inherit our output: who reads that to
+        # its end would wait for the keeper.
+        python = os.path.join(sys.prefix, "bin", "python3")
+        lock, null = self.home / "keeper.lock", subprocess.DEVNULL
         with suppress(BlockingIOError), _locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB) as descriptor:
-            # The keeper inherits the lock, and holds it from here on. It must not inherit our
-            # output: who reads that to its end would wait for the keeper.
-            null = subprocess.DEVNULL
             subprocess.run(
-                command, check=True, pass_fds=[descriptor], stdin=null, stdout=null, stderr=null
-            )
+                [
+                    python, "-I", "-S", embedded_keeper.__file__,
+                    str(descriptor), self.home, self.programs / "pg_ctl",
+                ],
+                pass_fds=[descriptor], check=True, stdin=null, stdout=null, stderr=null,
+            )  # fmt: skip
 
     def _connect(self) -> connection | None:
         """Return a connection, or None if the server does not run."""
@@ -220,7 +220,7 @@ class _Server:
         before = self.log.stat().st_size if self.log.exists() else 0
         options = f"-p {PORT} -k {self._socket_folder(account)} -c listen_addresses="
         done = self._run(
-            account, "pg_ctl", "start", "--wait", f"--timeout={START_TIMEOUT}", "--silent",
+            start_lock, account, "pg_ctl", "start", "--wait", f"--timeout={START_TIMEOUT}", "--silent",
             "--pgdata=cluster", "--log=log", f"--options={options}",
         )  # fmt: skip
         if done.returncode:
@@ -235,10 +235,9 @@ class _Server:
         new = self.home / "cluster.new"
         if new.exists():
             shutil.rmtree(new)  # of an initdb that was killed
-        # It inherits the lock, and so nobody gets in its way if we are killed. PostgreSQL's own
-        # locale, so that the data does not depend on the system's libraries.
+        # PostgreSQL's own locale, so that the data does not depend on the system's libraries.
         done = self._run(
-            {**account, "pass_fds": [start_lock]}, "initdb", "--pgdata=cluster.new", f"--username={SUPERUSER}",
+            start_lock, account, "initdb", "--pgdata=cluster.new", f"--username={SUPERUSER}",
             "--auth=trust", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8", "--no-instructions",
         )  # fmt: skip
@@ -320,15 +319,17 @@ class _Server:
         return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
     def _run(
-        self, options: dict[str, Any], program: str, *arguments: str
+        self, start_lock: int, account: dict[str, Any], program: str, *arguments: str
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run one of PostgreSQL's programs, in English, with these options of subprocess."""
-        # In ``home``, and with names relative to it: initdb and pg_ctl give them to a shell, which
-        # would stumble over a quote or a dollar in the path.
+        """Run one of PostgreSQL's programs as ``account``."""
+        # With the lock as its standard input the program holds it to its own end, also if we are
+        # killed; the server, which pg_ctl starts with another input, does not. The names are
+        # relative to ``home`` because both programs give them to a shell, which would stumble over
+        # a quote or a dollar in the path.
         return subprocess.run(
             [self.programs / program, *arguments],
-            env={**os.environ, "LC_ALL": "C"}, cwd=self.home, capture_output=True, check=False,
-            **options,
+            stdin=start_lock, cwd=self.home, env={**os.environ, "LC_ALL": "C"},
+            capture_output=True, check=False, **account,
         )  # fmt: skip
 
 

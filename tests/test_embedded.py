@@ -21,7 +21,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from simpycity_template import embedded
+from simpycity_template import embedded, embedded_keeper
 
 DEADLINE = 30.0  # seconds
 
@@ -124,8 +124,8 @@ def server_processes(home: Path) -> list[psutil.Process]:
 
 def keepers(home: Path) -> list[psutil.Process]:
     """Return the processes that wait to stop the server of ``home``."""
-    lock = str(home / "users.lock")
-    return [p for p in psutil.process_iter(["cmdline"]) if lock in (p.info["cmdline"] or ())]
+    script = {embedded_keeper.__file__, str(home)}
+    return [p for p in psutil.process_iter(["cmdline"]) if script <= set(p.info["cmdline"] or ())]
 
 
 def eventually(condition: Callable[[], bool]) -> None:
@@ -381,12 +381,21 @@ def test_a_set_up_that_was_interrupted_is_done_again(use, home):
     assert execute(use().dsn(), "SELECT 1") == [(1,)]
 
 
-@pytest.mark.parametrize("stage", ["cluster.new/base", "cluster/postmaster.pid"])
-def test_a_process_killed_while_it_starts_the_server_is_no_hindrance(use, home, stage):
+@pytest.mark.parametrize("stage", ["cluster.new/base", "log", "cluster/postmaster.pid"])
+def test_a_process_killed_while_it_starts_the_server_leaves_none(use, home, stage):
     user = use()
     eventually((home / stage).exists)
     user.kill()
+    eventually(lambda: not runs(home))
     assert execute(use().dsn(), "SELECT 1") == [(1,)]
+
+
+@pytest.mark.parametrize("stage", ["cluster.new/base", "log", "cluster/postmaster.pid"])
+def test_who_comes_while_a_killed_process_is_still_starting_the_server_waits(use, home, stage):
+    first, second = use(), use()
+    eventually((home / stage).exists)
+    first.kill()
+    assert execute(second.dsn(), "SELECT 1") == [(1,)]
 
 
 def test_a_directory_deleted_under_its_server_is_set_up_again(use, home):
