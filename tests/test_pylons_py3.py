@@ -1,7 +1,10 @@
 """Pylons 1.0.3, as it is installed, on Python 3."""
 
 import importlib
+import io
+import logging
 import pkgutil
+import sys
 
 import pylons
 import pytest
@@ -18,3 +21,73 @@ MODULES = [
 @pytest.mark.parametrize("name", MODULES)
 def test_every_module_of_pylons_can_be_imported(name):
     assert importlib.import_module(name)
+
+
+def test_the_first_type_that_is_accepted_is_found():
+    from pylons.controllers.util import Request
+
+    request = Request.blank("/", accept="text/plain;q=0.5, text/html;q=0")
+    assert request.match_accept(["text/html", "text/plain"]) == "text/plain"
+    assert request.match_accept(["text/html", None]) is None
+    assert request.match_accept(["text/html", "image/png"]) == "text/html"
+
+
+def test_an_object_is_found_by_its_dotted_name():
+    from pylons.util import PylonsTemplate, resolve_dotted
+
+    assert resolve_dotted("pylons.util:PylonsTemplate") is PylonsTemplate
+
+
+def test_an_exception_that_is_handed_to_start_response_is_raised():
+    from pylons.util import call_wsgi_application
+
+    def failing(environ, start_response):
+        try:
+            raise ValueError("boom")
+        except ValueError:
+            start_response("500 Internal Server Error", [], sys.exc_info())
+
+    with pytest.raises(ValueError, match="boom") as caught:
+        call_wsgi_application(failing, {})
+    assert any(entry.name == "failing" for entry in caught.traceback)
+
+
+def test_the_key_of_a_cached_action_names_its_class():
+    from pylons.decorators.cache import create_cache_key
+
+    class Controller:
+        def action(self):
+            pass
+
+    def function():
+        pass
+
+    Controller.action.__qualname__ = "Controller.action"
+    assert create_cache_key(Controller.action) == (f"{__name__}.Controller", "action")
+    assert create_cache_key(Controller.action, self=Controller()) == (
+        f"{__name__}.Controller",
+        "action",
+    )
+    assert create_cache_key(function, {"id": 1}) == (__name__, "function id=1")
+
+
+def test_records_are_logged_to_the_errors_of_the_request():
+    from pylons.controllers.util import Request
+    from pylons.log import WSGIErrorsHandler
+
+    request = Request.blank("/")
+    request.environ["wsgi.errors"] = errors = io.StringIO()
+    pylons.request._push_object(request)
+    try:
+        WSGIErrorsHandler().emit(logging.makeLogRecord({"msg": "naïve"}))
+    finally:
+        pylons.request._pop_object()
+    assert errors.getvalue() == "naïve\n"
+
+
+def test_the_translators_of_an_application_answer_to_the_old_names():
+    from pylons.i18n.translation import _get_translator
+
+    translator = _get_translator(None)
+    assert translator.ugettext("page") == "page"
+    assert translator.ungettext("page", "pages", 2) == "pages"

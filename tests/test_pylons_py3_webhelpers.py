@@ -4,6 +4,7 @@ import doctest
 import importlib
 import pkgutil
 import re
+import sys
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -88,6 +89,20 @@ def test_a_feed_is_written_with_the_zone_of_its_dates(kind):
     text = feed.writeString("utf-8")
     assert "<title>ü</title>" in text
     assert re.search(r"\+05:?30<", text)
+
+
+def test_escaped_html_is_text():
+    from webhelpers.util import html_escape
+
+    assert html_escape("<ü>") == "&lt;&#252;&gt;"
+
+
+def test_textile_asks_for_the_package_that_it_needs(monkeypatch):
+    from webhelpers.html.converters import textilize
+
+    monkeypatch.setitem(sys.modules, "textile", None)
+    with pytest.raises(ImportError, match="pip install textile"):
+        textilize("*bold*")
 
 
 def test_sanitised_html_stays_harmless():
