@@ -2,11 +2,12 @@
 
 PYTHON ?= python3
 PORT ?= 5000
+MINUTES ?= 60
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 SOURCES := setup.py pyproject.toml psycopg2-from-binary/pyproject.toml
 
-.PHONY: help demo test test-all lint docs bench clean
+.PHONY: help demo test test-all soak lint docs bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' Makefile
@@ -19,6 +20,9 @@ test: $(VENV)/dev.done  ## run all tests
 
 test-all: $(VENV)/dev.done  ## run all tests on each Python from 3.10 to 3.13 that is on the PATH
 	$(VENV)/bin/tox
+
+soak: $(VENV)/dev.done  ## use the manager at random and kill its sessions; MINUTES=60 make soak
+	SOAK_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest --timeout 0 tests/test_machine.py
 
 lint: $(VENV)/dev.done  ## check style and types
 	$(VENV)/bin/ruff check .

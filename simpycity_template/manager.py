@@ -68,6 +68,10 @@ class Manager:
     """
 
     def __init__(self, name: str) -> None:
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(
+                f"a manager's name is {name!r}: it must be a text such as 'helloworld'"
+            )
         self.name = name
         self.config = Config(self)
         self._settings: Settings | None = None
@@ -409,9 +413,7 @@ def get_manager(name: str) -> Manager:
     Raises:
         ValueError: the name is not a text, or empty.
     """
-    if not isinstance(name, str) or not name.strip():
-        raise ValueError(f"a manager's name is {name!r}: it must be a text such as 'helloworld'")
-    manager = _named.get(name)
+    manager = _named.get(name) if isinstance(name, str) else None
     return manager or _named.setdefault(name, Manager(name))
 
 

@@ -92,7 +92,15 @@ class Settings:
         Raises:
             ValueError: a key is unknown, or its value is wrong or missing; the message
                 names the key and the value, and for a misspelt key the one that was meant.
+            TypeError: ``config`` is no mapping, or ``prefix`` no text.
         """
+        # pylons.config is a proxy of a mapping, and so not a Mapping by its type.
+        if not hasattr(config, "items") or not isinstance(prefix, str):
+            raise TypeError(
+                f"the settings are to be read from a {type(config).__name__} with a "
+                f"{type(prefix).__name__} as prefix: they must be a mapping, such as a section "
+                "of an INI file, and a text"
+            )
         given = {
             key.removeprefix(prefix): value
             for key, value in config.items()

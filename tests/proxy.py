@@ -6,7 +6,9 @@ message of a client does not have, and four bytes of length.
 It runs in a process of its own, because psycopg2 keeps the interpreter locked while it cancels.
 """
 
+import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -118,6 +120,47 @@ class Proxy:
         return action != "delay"
 
 
+class TlsFront:
+    """Lets clients speak TLS with a server that cannot, as the embedded one cannot."""
+
+    def __init__(self, path: str, certificate: str) -> None:
+        """
+        Arguments:
+            path: the server's socket.
+            certificate: the file of a certificate and its key.
+        """
+        self._path = path
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.load_cert_chain(certificate)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def port(self) -> int:
+        """Where it listens, on 127.0.0.1."""
+        return self._listener.getsockname()[1]
+
+    def _accept(self) -> None:
+        while True:
+            client, _ = self._listener.accept()
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        with suppress(OSError), client, socket.socket(socket.AF_UNIX) as server:
+            # The question whether there is TLS has eight bytes, and "S" is yes.
+            client.recv(8, socket.MSG_WAITALL)
+            client.sendall(b"S")
+            server.connect(self._path)
+            with self._context.wrap_socket(client, server_side=True) as secure:
+                others = {secure: server, server: secure}
+                while True:
+                    ready = select.select(list(others), [], [])[0]
+                    for source in ready:
+                        piece = source.recv(65536)
+                        if not piece:
+                            return
+                        others[source].sendall(piece)
+
+
 class ProxyProcess(BaseManager):
     """Runs proxies in another process: ``with ProxyProcess.new() as process: process.Proxy(…)``."""
 
@@ -128,6 +171,7 @@ class ProxyProcess(BaseManager):
 
 
 ProxyProcess.register("Proxy", Proxy)
+ProxyProcess.register("TlsFront", TlsFront)
 
 
 class _Link:

@@ -3,7 +3,7 @@
 Never two scopes on one connection, never a committed row that nobody committed, never a lost one
 that somebody did, never more connections than allowed, and none left at the end.
 
-`make test` takes 10,000 steps; `make soak` takes SOAK_STEPS.
+`make test` takes 10,000 steps; `make soak` goes on for as many minutes as it is told.
 """
 
 import gc
@@ -12,6 +12,7 @@ import os
 import queue
 import threading
 from itertools import count
+from time import monotonic
 
 import psycopg2
 import pytest
@@ -32,8 +33,9 @@ from support import in_child, in_use, until
 from simpycity_template import PoolTimeout, TransactionLost, get_manager
 from simpycity_template.middleware import ManagerMiddleware
 
-STEPS = int(os.environ.get("SOAK_STEPS", 10_000))
+STEPS = 10_000
 STEPS_PER_RUN = 50
+SOAK_MINUTES = float(os.environ.get("SOAK_MINUTES", 0))
 
 insert = Raw("INSERT INTO kept VALUES (%s, %s) RETURNING pg_backend_pid()", ["run", "n"])
 
@@ -362,19 +364,23 @@ def test_any_use_of_a_manager_comes_out_as_the_model_says(dsn, witness, caplog):
 
     run("CREATE TABLE kept (run int, n int)")
     gc.disable()  # nothing of this is left to the garbage collector
+    end = monotonic() + SOAK_MINUTES * 60
     try:
-        run_state_machine_as_test(
-            lambda: ManagerMachine(manager, dsn, run),
-            settings=hypothesis_settings(
-                max_examples=STEPS // STEPS_PER_RUN,
-                stateful_step_count=STEPS_PER_RUN,
-                deadline=None,
-                # Sessions that die do not die the same way twice, so shrinking finds little.
-                phases=[Phase.generate],
-                database=None,
-                suppress_health_check=list(HealthCheck),
-            ),
-        )
+        while True:
+            run_state_machine_as_test(
+                lambda: ManagerMachine(manager, dsn, run),
+                settings=hypothesis_settings(
+                    max_examples=STEPS // STEPS_PER_RUN,
+                    stateful_step_count=STEPS_PER_RUN,
+                    deadline=None,
+                    # Sessions do not die the same way twice, so shrinking finds little.
+                    phases=[Phase.generate],
+                    database=None,
+                    suppress_health_check=list(HealthCheck),
+                ),
+            )
+            if monotonic() >= end:
+                break
     finally:
         gc.enable()
         link.close()
