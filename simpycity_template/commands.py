@@ -14,6 +14,7 @@ from paste.deploy import loadapp
 from paste.script.command import BadCommand, Command
 from psycopg2.extensions import connection as psycopg2_connection
 
+from simpycity_template.holder import from_here
 from simpycity_template.manager import Manager, configured_managers
 from simpycity_template.sessions import Session, application_name, connect, sessions
 
@@ -157,7 +158,7 @@ def cells(session: Session) -> tuple[str, ...]:
     held_by = ""
     if holder and session.state != "idle":
         held_by = (
-            f"{holder.label}, thread {holder.thread} of {holder.process}, {_shorter(holder.place)}"
+            f"{holder.label}, thread {holder.thread} of {holder.process}, {from_here(holder.place)}"
         )
     if session.state is None:
         return (str(session.pid), "?", f"hidden: role {session.user}", "?", "?", "?", "?")
@@ -274,9 +275,3 @@ def _colour(session: Session) -> str:
     if session.blocked_by:
         return "magenta"
     return "green" if session.state == "active" else "dim"
-
-
-def _shorter(place: str) -> str:
-    """A code line with its file as one would name it from here."""
-    here = os.getcwd() + os.sep
-    return place.removeprefix(here)

@@ -95,6 +95,11 @@ def transaction_state(status: int | None) -> str:
     return _TRANSACTION.get(status, "lost")
 
 
+def from_here(place: str) -> str:
+    """A code line with its file as one would name it in this process's folder."""
+    return place.removeprefix(os.getcwd() + os.sep)
+
+
 def application_line() -> str:
     """The innermost line on the stack that is not Simpycity's or this package's."""
     return _described(_application_line())

@@ -18,6 +18,7 @@ from typing import Any
 import psycopg2
 
 from simpycity_template.history import MINUTES, History
+from simpycity_template.holder import from_here
 from simpycity_template.manager import Manager
 from simpycity_template.sessions import application_name, connect, masked, sessions
 from simpycity_template.settings import LOOPBACK, Network
@@ -124,7 +125,9 @@ def snapshot(manager: Manager, history: History) -> dict[str, Any]:
     del metrics["hold_seconds"]
     connections = [asdict(entry) for entry in manager.status()]
     for entry in connections:
-        entry["last_sql"] = entry["last_sql"] and masked(entry["last_sql"])
+        if entry["state"] == "in use":
+            entry["place"] = from_here(entry["place"])
+            entry["last_sql"] = masked(entry["last_sql"] or "")
     return {
         "name": manager.name,
         "time": time(),
@@ -134,12 +137,12 @@ def snapshot(manager: Manager, history: History) -> dict[str, Any]:
             {
                 "label": holder.label,
                 "thread": holder.thread,
-                "place": holder.place,
+                "place": from_here(holder.place),
                 "seconds": now - holder.since,
             }
             for holder in manager.waiting()
         ],
-        "waits": [asdict(wait) for wait in history.waits()],
+        "waits": [{**asdict(wait), "place": from_here(wait.place)} for wait in history.waits()],
         "minutes": MINUTES,
         "seconds": history.seconds(),
         **_elsewhere(manager, {entry["backend_pid"] for entry in connections}),

@@ -52,7 +52,7 @@ def test_the_python_on_a_page_runs_from_top_to_bottom(page, server, dsn):
 
 
 def test_every_block_of_code_is_of_a_kind_that_a_test_runs():
-    tested = {"python", "console", "sql", "text", "ini", "apache"}
+    tested = {"python", "console", "sql", "text", "ini", "apache", "postgresql", "html+mako"}
     for page in PAGES:
         quiet = {"report_level": 5, "file_insertion_enabled": False}
         tree = publish_doctree(page.read_text(), settings_overrides=quiet)

@@ -1,0 +1,132 @@
+"""The tutorial works: it is typed from top to bottom, every file and every command."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+from projects import Visitor, answers, change, free_port, wait_until
+from psycopg2.extensions import parse_dsn
+
+PAGE = Path(__file__).parent.parent / "docs" / "tutorial.rst"
+BLOCK = re.compile(
+    r"^\.\. code-block:: (?P<kind>\S+)\n(?:   :caption: (?P<caption>.*)\n)?\n"
+    r"(?P<body>(?:   .*\n|\n)+)",
+    re.M,
+)
+
+
+class Reader:
+    """Someone who types what the page says, in a terminal of their own."""
+
+    def __init__(self, folder, port, environment):
+        self.cwd = folder
+        self.port = port
+        self.server = None
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        self.environment = {**os.environ, "PATH": path, **environment}
+        self.said = {}
+
+    def type(self, kind, caption, body):
+        if kind == "console":
+            for line in body.splitlines():
+                if line.startswith("$ "):
+                    self.run(line.removeprefix("$ "))
+        else:
+            self.write(caption, body)
+
+    def run(self, command):
+        words = shlex.split(command)
+        if words[0] == "cd":
+            self.cwd = self.cwd / words[1]
+        elif words[:2] == ["paster", "serve"]:
+            self.serve(words)
+        elif words[:2] != ["pip", "install"]:
+            done = subprocess.run(
+                words, cwd=self.cwd, env=self.environment, capture_output=True, text=True,
+                timeout=120, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+            self.said[command] = done.stdout
+
+    def write(self, caption, body):
+        name, _, where = caption.partition(", ")
+        file = self.cwd / name
+        if not where:
+            file.write_text(body)
+            return
+        text = file.read_text()
+        if where == "at the end":
+            file.write_text(text + "\n\n" + body)
+            return
+        how, place = re.fullmatch(r'(below|in place of) "?(.*?)"?', where).groups()
+        (line,) = [line for line in text.splitlines() if line.strip().startswith(place)]
+        new = textwrap.indent(body.rstrip(), line[: -len(line.lstrip())])
+        file.write_text(text.replace(line, new if how == "in place of" else f"{line}\n{new}"))
+
+    def serve(self, words):
+        self.stop()
+        change(self.cwd / words[-1], "port", str(self.port))
+        with (self.cwd / "serve.log").open("w") as log:
+            self.server = subprocess.Popen(
+                words, cwd=self.cwd, env=self.environment, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+        wait_until(lambda: answers(self.address) or self.server.poll() is not None)
+        assert self.server.poll() is None, (self.cwd / "serve.log").read_text()
+
+    @property
+    def address(self):
+        return f"http://127.0.0.1:{self.port}"
+
+    def stop(self):
+        if self.server is not None:
+            os.killpg(self.server.pid, signal.SIGINT)
+            self.server.wait(30)
+            self.server = None
+
+
+def test_the_wiki_can_be_built_tested_searched_for_a_leak_and_deployed(tmp_path, server, dsn):
+    where = parse_dsn(server.admin_dsn)
+    steps = [
+        (found["kind"], found["caption"], textwrap.dedent(found["body"]).strip("\n") + "\n")
+        for found in BLOCK.finditer(PAGE.read_text())
+    ]
+    assert len(steps) == PAGE.read_text().count(".. code-block::")
+    environment = {"PGHOST": where["host"], "PGPORT": where["port"], "PGUSER": where["user"]}
+    reader = Reader(tmp_path, free_port(), environment)
+    try:
+        for number, (kind, caption, body) in enumerate(steps):
+            if caption and caption.startswith("production.ini"):
+                body = body.replace("dbname=wiki", f"dbname={parse_dsn(dsn)['dbname']}")
+            if "paster connections" in body:
+                reader.serve(["paster", "serve", "development.ini"])
+                visit(reader)
+            reader.type(kind, caption, body)
+            if number == 0:
+                assert "Wiki is running" in Visitor(reader.address).get("/")
+        visit(reader)
+        visitor = Visitor(reader.address)
+        visitor.get("/_connections")
+        assert visitor.status == 404
+    finally:
+        reader.stop()
+    assert " passed" in reader.said["pytest -q"]
+    shown = reader.said["paster connections development.ini"]
+    assert "1 idle in transaction" in shown
+    assert "thread page counter" in shown
+    assert re.search(r"page\.py:\d+ in count_pages_for_ever", shown)
+
+
+def visit(reader):
+    """Write a page, and read it."""
+    visitor = Visitor(reader.address)
+    form = visitor.get("/page/WikiPage/edit")
+    assert visitor.status == 200, form
+    seen = re.search(r'name="seen" value="(\d+)"', form)[1]
+    visitor.post("/page/WikiPage/edit", body="Hello, <b>", seen=seen, **visitor.token())
+    assert "Hello, &lt;b&gt;" in visitor.text
