@@ -78,7 +78,7 @@ def fail(query):
 def stream(query):
     """Many megabytes, a transaction long."""
     insert("streamed")
-    for _ in range(5000):
+    for _ in range(int(query.get("lines", ["5000"])[0])):
         yield json.dumps(report(session=backend())).encode().ljust(10_000) + b"\n"
         time.sleep(0.001)
 
@@ -102,3 +102,8 @@ def pages(environ, start_response):
 
 
 application = ManagerMiddleware(pages, manager)
+
+
+def app_factory(global_conf):
+    """For the INI file."""
+    return application
