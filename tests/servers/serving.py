@@ -55,6 +55,7 @@ class Probe:
 
     def __init__(self, port: int, dsn: str, witness: connection) -> None:
         self.port = port
+        self.dsn = dsn
         self.address = f"http://127.0.0.1:{port}"
         self.database = parse_dsn(dsn)["dbname"]
         self.witness = witness
