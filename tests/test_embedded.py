@@ -103,23 +103,27 @@ def runs(home: Path) -> bool:
     """Tell whether the server of ``home`` runs, or is being stopped."""
     if not home.exists():
         return False
-    with open(home / "keeper.lock", "a") as lock:
+    return is_locked(home / "keeper.lock", fcntl.LOCK_EX) or bool(server_processes(home))
+
+
+def is_locked(path: Path, operation: int) -> bool:
+    """Tell whether somebody holds a lock that does not go together with this one."""
+    with open(path, "a") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, operation | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-    return bool(server_processes(home))
+    return False
 
 
 def server_processes(home: Path) -> list[psutil.Process]:
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if process.name() == "postgres" and process.cwd() == str(home.resolve() / "cluster"):
-                found.append(process)
-        except psutil.Error:
-            pass
-    return found
+    return processes("postgres", home / "cluster")
+
+
+def processes(name: str, folder: Path) -> list[psutil.Process]:
+    """Return the processes with this name and working directory."""
+    wanted = {"name": name, "cwd": str(folder)}
+    return [p for p in psutil.process_iter(["name", "cwd"]) if p.info == wanted]
 
 
 def keepers(home: Path) -> list[psutil.Process]:
@@ -396,6 +400,20 @@ def test_who_comes_while_a_killed_process_is_still_starting_the_server_waits(use
     eventually((home / stage).exists)
     first.kill()
     assert execute(second.dsn(), "SELECT 1") == [(1,)]
+
+
+def test_a_start_under_way_is_waited_for_before_the_server_is_stopped(use, home):
+    # A log that nobody reads yet holds up the server before it comes into being.
+    home.mkdir()
+    os.mkfifo(home / "log")
+    (home / "log").chmod(0o666)
+    user = use()
+    eventually(lambda: bool(processes("pg_ctl", home)))
+    user.kill()
+    eventually(lambda: is_locked(home / "users.lock", fcntl.LOCK_SH))  # by the keeper
+    with open(home / "log") as log:
+        assert "ready to accept connections" in log.read()  # to its end, that of the server
+    eventually(lambda: not runs(home))
 
 
 def test_a_directory_deleted_under_its_server_is_set_up_again(use, home):
