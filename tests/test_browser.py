@@ -1,18 +1,39 @@
 """The pages of a generated project in a real browser."""
 
 import pytest
-from projects import create, served, set_up
+from projects import change, create, served, set_up
 
 By = pytest.importorskip("selenium.webdriver.common.by", reason="needs selenium").By
 
 SIZES = {"telephone": (390, 800), "desk": (1280, 900)}
 
 
+# Holds all connections, and asks for one more.
+GREEDY = """
+from helloworld.lib.base import BaseController
+from helloworld.model.meta import manager
+
+class GreedyController(BaseController):
+    def index(self):
+        held = [manager.open(), manager.open()]
+        held[0].execute("SELECT 'greed'")
+        manager.open()
+"""
+
+
 @pytest.fixture(scope="module")
-def address(tmp_path_factory, server):
-    folder = tmp_path_factory.mktemp("browser")
-    project = create(folder, "HelloWorld", f"dsn={server.create_database()}")
+def project(tmp_path_factory, server):
+    dsn = server.create_database()
+    project = create(tmp_path_factory.mktemp("browser"), "HelloWorld", f"dsn={dsn}")
+    limits = "simpycity.pool_size = 2\nsimpycity.max_overflow = 0\nsimpycity.pool_timeout = 0.3"
+    change(project / "development.ini", "simpycity.tag_statements", f"true\n{limits}")
+    (project / "helloworld" / "controllers" / "greedy.py").write_text(GREEDY)
     set_up(project)
+    return project
+
+
+@pytest.fixture(scope="module")
+def address(project):
     with served(project) as address:
         yield address
 
@@ -37,6 +58,17 @@ def test_the_browser_has_nothing_to_complain_of(browser, address, screenshot):
         browser.get(address + path)
     screenshot("welcome")
     assert browser.get_log("browser") == []
+
+
+def test_the_debugger_and_the_log_say_who_holds_the_connections(browser, address, project):
+    browser.get(address + "/greedy/index")
+    shown = browser.find_element(By.TAG_NAME, "body").text
+    log = (project / "serve.log").read_text()
+    for said in (shown, log):
+        assert "no connection to 'helloworld' became free within 0.3 s: all 2" in said
+        holders = [line for line in said.splitlines() if "scope 'GET /greedy/index'" in line]
+        assert len([line for line in holders if "greedy.py:7 in index" in line]) >= 2
+        assert any("last statement: SELECT 'greed'" in line for line in holders)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
