@@ -160,6 +160,7 @@ setup(
             "pyramid>=2.0",
             "pyramid_tm>=2.5",
             "pyTelegramBotAPI>=4.20",
+            "SQLAlchemy>=2.0",
             "web.py>=0.62",
             # The servers that are tested. uWSGI as pyuwsgi, because that has wheels.
             "gunicorn>=23",

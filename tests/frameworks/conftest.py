@@ -6,17 +6,17 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from textwrap import dedent
 from urllib.error import HTTPError
 
+import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 from waiting import eventually
 
 PAGES = Path(__file__).parents[2] / "docs" / "frameworks"
-
 
 # A code block whose caption is the name of a file.
 FILE = re.compile(r"^\.\. code-block:: \w+\n   :caption: (\S+)\n\n((?:   .*\n|\n)+)", re.MULTILINE)
@@ -43,6 +43,10 @@ class Project:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(text.replace("dbname=helloworld", f"dbname={self.environment['DATABASE']}"))
 
+    def read(self, name: str) -> str:
+        """The text of a file."""
+        return (self.folder / name).read_text()
+
     def run(self, *arguments: str, check: bool = True, typed: str = "") -> str:
         """Run ``python ARGUMENTS`` to its end, and return what it printed."""
         run = subprocess.run(
@@ -52,7 +56,7 @@ class Project:
             input=typed,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=120,
         )
         if check:
             assert run.returncode == 0, run.stderr
@@ -164,8 +168,15 @@ def sessions(witness, database: str) -> Sessions:
 
 
 @pytest.fixture
+def note(dsn: str) -> None:
+    """The table that most pages write to."""
+    with closing(psycopg2.connect(dsn)) as link, link, link.cursor() as cursor:
+        cursor.execute("CREATE TABLE note (body text)")
+
+
+@pytest.fixture
 def make_project(server, database: str, tmp_path: Path) -> Callable[[str], Project]:
-    """Writes the files of a page into a folder, for the fresh database."""
+    """Writes the files of a page into the test's folder, for the fresh database."""
     where = parse_dsn(server.admin_dsn)
     environment = {
         **os.environ,

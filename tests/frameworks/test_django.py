@@ -71,13 +71,6 @@ class Command(BaseCommand):
             time.sleep(0.01)
 """
 
-CREATE = """
-import psycopg2
-link = psycopg2.connect("dbname=helloworld")
-link.cursor().execute("CREATE TABLE note (body text)")
-link.commit()
-"""
-
 TESTS = """
 import asyncio, django
 django.setup()
@@ -132,11 +125,9 @@ for path in ("/", "/numbers"):
 
 
 @pytest.fixture
-def project(make_project):
+def project(make_project, note):
     project = make_project("django")
     project.environment["DJANGO_SETTINGS_MODULE"] = "notes.settings"
-    project.write("create.py", CREATE)
-    project.run("create.py")
     return project
 
 

@@ -5,13 +5,6 @@ import re
 import pytest
 from waiting import eventually
 
-CREATE = """
-import psycopg2
-link = psycopg2.connect("dbname=helloworld")
-link.cursor().execute("CREATE TABLE note (body text)")
-link.commit()
-"""
-
 # Who forgot, and where.
 TOLD = r"thread 'job (\d+)' left .* taken at \S*story.py:(\d+) in job"
 
@@ -87,10 +80,8 @@ foo()
 
 
 @pytest.fixture
-def project(make_project):
+def project(make_project, note):
     project = make_project("jobs")
-    project.write("create.py", CREATE)
-    project.run("create.py")
     return project
 
 

@@ -91,19 +91,10 @@ def main(global_config, **settings):
         return config.make_wsgi_app()
 """
 
-CREATE = """
-import psycopg2
-link = psycopg2.connect("dbname=helloworld")
-link.cursor().execute("CREATE TABLE note (body text)")
-link.commit()
-"""
-
 
 @pytest.fixture
-def project(make_project):
+def project(make_project, note):
     project = make_project("pyramid")
-    project.write("create.py", CREATE)
-    project.run("create.py")
     return project
 
 

@@ -47,19 +47,10 @@ rough = web.application(urls, globals())
 application = rough.wsgifunc(lambda wsgi: ManagerMiddleware(wsgi, manager))
 """
 
-CREATE = """
-import psycopg2
-link = psycopg2.connect("dbname=helloworld")
-link.cursor().execute("CREATE TABLE note (body text)")
-link.commit()
-"""
-
 
 @pytest.fixture
-def project(make_project):
+def project(make_project, note):
     project = make_project("wsgi")
-    project.write("create.py", CREATE)
-    project.run("create.py")
     return project
 
 
