@@ -61,11 +61,11 @@ class ScopedCursor:
     def execute(self: Any, query: Any, vars: Any = None) -> None:
         """Execute, and note the statement for whoever asks what the holder is doing."""
         _check_scope(self)
-        connection = self.connection
-        if self.holder:
-            self.holder.last_sql = query if isinstance(query, str) else repr(query)
-            if self.holder.tag and isinstance(query, str):
-                query = self.holder.tag + query
+        connection, holder = self.connection, self.holder
+        if holder:
+            holder.last_sql = query if isinstance(query, str) else repr(query)
+            if holder.tag and isinstance(query, str):
+                query = holder.tag + query
         if (
             connection.status == extensions.STATUS_BEGIN
             and connection.get_transaction_status() == IDLE
@@ -74,15 +74,15 @@ class ScopedCursor:
             # and would send this statement without BEGIN: the server would commit it by itself.
             connection.rollback()
         try:
-            if not (self.holder and connection.can_merge() and _began_with(self, query, vars)):
+            if not (holder and connection.can_merge() and _began_with(self, query, vars)):
                 self.merged = False
                 DictCursor.execute(self, query, vars)
         except psycopg2.DatabaseError as error:
-            if self.holder and _COMMIT.search(self.holder.last_sql):
+            if holder and _COMMIT.search(holder.last_sql):
                 connection.check_outcome(error)
             raise
         finally:
-            if self.holder and not connection.merges and not connection.closed:
+            if holder and not connection.merges and not connection.closed:
                 # Beside COMMIT also BEGIN may be written as SQL.
                 state = connection.get_transaction_status()
                 connection.begun = connection.autocommit and state != IDLE

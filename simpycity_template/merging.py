@@ -12,6 +12,7 @@ others is as if psycopg2 had begun it. Three rules keep that safe:
   session settings, two-phase commit) finds a transaction that psycopg2 knows.
 """
 
+import re
 import select
 from collections.abc import Callable
 from functools import partial
@@ -26,6 +27,9 @@ BEGIN = b"BEGIN;\n"
 
 FRESH = 0.5
 """Seconds after an answer of the server in which the connection is taken to work."""
+
+# After a comment, as some put one before each statement; but there has to be a word.
+_FIRST_WORD = re.compile(rb"\s*(?:/\*[^*]*\*/\s*)?[A-Za-z]")
 
 _IDLE = extensions.TRANSACTION_STATUS_IDLE
 _IN_TRANSACTION = extensions.TRANSACTION_STATUS_INTRANS
@@ -91,7 +95,7 @@ class MergingConnection(extensions.connection):
         Returns:
             None: it may be more or less than one statement, so psycopg2 has to begin.
         """
-        if b";" in statement or not statement.lstrip()[:1].isalpha():
+        if b";" in statement or not _FIRST_WORD.match(statement):
             return None
         _autocommit.__set__(self, True)
         self._merged = True
@@ -143,8 +147,7 @@ class MergingConnection(extensions.connection):
 
     def run(self, sql: str) -> None:
         """Execute a statement that returns nothing."""
-        with super().cursor(cursor_factory=extensions.cursor) as cursor:
-            cursor.execute(sql)
+        extensions.cursor(self).execute(sql)
         self._answered = monotonic()
 
     def cursor(self, name: Any = None, *args: Any, **kwargs: Any) -> Any:

@@ -84,7 +84,7 @@ class Pool:
             psycopg2.OperationalError: the server cannot be reached.
             psycopg2.InterfaceError: the pool was closed.
         """
-        if self._is_mid_bookkeeping():
+        if self._lock._is_owned():  # type: ignore[attr-defined]
             raise psycopg2.InterfaceError(
                 f"the garbage collector ran a destructor that asks {self.name!r} for a connection "
                 "while the same thread was handing one out: do not query in a destructor"
@@ -254,8 +254,11 @@ class Pool:
         That other looks again after it let the lock go, so nothing is left lying; and a
         thread that the garbage collector interrupts while it has the lock leaves it to itself.
         """
+        # The lock is this thread's where the garbage collector interrupted its bookkeeping.
         while (
-            self._returned and not self._is_mid_bookkeeping() and self._lock.acquire(blocking=False)
+            self._returned
+            and not self._lock._is_owned()  # type: ignore[attr-defined]
+            and self._lock.acquire(blocking=False)
         ):
             surplus = []
             ended = []
@@ -308,11 +311,6 @@ class Pool:
             waiter = self._waiters.popleft()
             self._opening.add(waiter.holder)
             waiter.served.set()
-
-    def _is_mid_bookkeeping(self) -> bool:
-        """Whether this thread has the lock: then the garbage collector interrupted it."""
-        owned: bool = self._lock._is_owned()  # type: ignore[attr-defined]
-        return owned
 
     def _timeout(self) -> PoolTimeout:
         settings = self.settings

@@ -33,9 +33,10 @@ class Query:
             return _stock["__call__"](self, *args, **named)
         options = dict(named.pop("options", None) or ())
         columns = options.pop("columns", None)
+        complete = not named and len(args) == len(self.args)
         return self.__execute__(
             ",".join(columns) if columns else "*",
-            _in_order(self.args, args, named),
+            list(args) if complete else _in_order(self.args, args, named),
             options.pop("handle", self.__attr__["handle"]),
             options.pop("callback", self.__attr__["callback"]),
             extra_opt=options,
@@ -56,7 +57,7 @@ class Query:
         whose first half died with the old one. Here it is sent again only where it was never sent.
         """
         query = self.form_query(columns, options=extra_opt or {})
-        arguments = _arguments(query, call_list)
+        arguments = call_list or _no_arguments(query)
         handle = handle or _handle(self)
         cursor = handle.cursor(cursor_factory=self.cursor_factory, callback=callback)
         try:
@@ -89,8 +90,6 @@ def _in_order(names: list[str], args: tuple[Any, ...], named: dict[str, Any]) ->
     for name in named:
         if name not in names:
             raise TypeError(f"the query has no argument {name!r}: it has {', '.join(names)}")
-    if not named and args:
-        return list(args)
     return [*args, *(named.get(name, "") for name in names[len(args) :])]
 
 
@@ -121,8 +120,6 @@ def _was_never_sent(connection: Any) -> bool:
     )
 
 
-def _arguments(query: Any, call_list: list[Any]) -> list[Any] | None:
+def _no_arguments(query: Any) -> list[Any] | None:
     """Without arguments a ``%`` is only a ``%``; one that is doubled stays what it always was."""
-    if not call_list and isinstance(query, str) and "%" in query.replace("%%", ""):
-        return None
-    return call_list
+    return None if isinstance(query, str) and "%" in query.replace("%%", "") else []

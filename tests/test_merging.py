@@ -112,6 +112,17 @@ class TestMessages:
         manager.handle().execute(text)
         assert line.statements == ["BEGIN", text]
 
+    def test_a_comment_before_it_goes_along(self, connect, line):
+        manager = connect(tag_statements=True)
+        Raw("SELECT 1")()
+        assert line.statements[0].startswith("BEGIN;\n/* simpycity: ")
+        assert line.round_trips == 1
+
+    def test_a_comment_alone_is_no_statement(self, manager, line):
+        with pytest.raises(psycopg2.ProgrammingError, match="can't execute an empty query"):
+            manager.handle().execute("/* nothing */")
+        assert line.statements == ["BEGIN", "/* nothing */"]
+
     def test_a_connection_without_a_recent_answer_is_tested_by_begin(
         self, manager, line, monkeypatch
     ):
