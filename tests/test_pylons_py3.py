@@ -91,3 +91,22 @@ def test_the_translators_of_an_application_answer_to_the_old_names():
     translator = _get_translator(None)
     assert translator.ugettext("page") == "page"
     assert translator.ungettext("page", "pages", 2) == "pages"
+
+
+def test_a_body_that_no_error_document_reads_is_closed_with_the_document():
+    from pylons.middleware import StatusCodeRedirect
+
+    closed = []
+
+    class Body(list):
+        def close(self):
+            closed.append(self[0])
+
+    def application(environ, start_response):
+        start_response("404 Not Found", [("Content-Type", "text/plain")])
+        return Body([b"document" if environ["PATH_INFO"] == "/error/document" else b"missing"])
+
+    body = StatusCodeRedirect(application)({"PATH_INFO": "/"}, lambda *arguments: None)
+    assert (list(body), closed) == ([b"document"], [])
+    body.close()
+    assert closed == [b"document", b"missing"]

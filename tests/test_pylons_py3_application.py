@@ -57,6 +57,9 @@ class ThingsController(BaseController):
     def generated(self):
         yield "na"
         yield "ïve"
+    def latin(self):
+        response.charset = "latin-1"
+        return ["na", "ïve"]
     def streamed(self): return Body("a", "b")
     def file(self): return open(config["pylons.paths"]["static_files"] + "/bg.png", "rb")
     def streamed_and_missing(self):
@@ -251,6 +254,7 @@ def closed(debugged):
         ("raw", b"\xff"),
         ("pieces", "naïve!".encode()),
         ("generated", "naïve".encode()),
+        ("latin", b"na\xefve"),
         ("streamed", b"ab"),
         ("forwarded", b"from another application"),
     ],
@@ -427,6 +431,8 @@ def test_the_debugger_evaluates_nothing_without_its_secret(app):
 def test_an_error_in_a_template_shows_the_line_of_the_template(app):
     page = broken(app, "/things/mako_broken")
     assert "${undefined_name.x}" in page.html.get_text()
+    # The page is text, and not the repr of bytes.
+    assert "b'\\n" not in page
 
 
 def test_production_shows_no_traceback_and_logs_it(production, project):
@@ -482,6 +488,9 @@ def test_controllers_are_made_and_their_tests_pass(project):
         project / "small" / "controllers" / "notes.py"
     ).read_text(encoding="utf-8")
     assert (project / "small" / "controllers" / "admin" / "__init__.py").exists()
+    (project / "small" / "controllers" / "notes.py").unlink()
+    # Its test is still there, and is what it would write.
+    paster("controller", "notes", cwd=project)
     tests = [f"small/tests/functional/test_{name}.py" for name in ("notes", "admin_users")]
     subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], cwd=project, check=True)
 
@@ -499,6 +508,8 @@ def test_a_configuration_is_made_and_set_up(project):
     paster("make-config", "Small", "live.ini", cwd=project)
     assert "set debug = false" in (project / "live.ini").read_text(encoding="utf-8")
     assert "Running setup_app()" in paster("setup-app", "live.ini", cwd=project)
+    asked = paster("make-config", "Small", "live.ini", cwd=project, stdin="n\n")
+    assert "Overwrite file with new content?" in asked
 
 
 def test_a_minimal_project_works_and_its_tests_find_the_application(tmp_path):
