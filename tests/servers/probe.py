@@ -87,7 +87,7 @@ def hang(query):
     """Tell the witness who hangs, and hang in the middle of a transaction."""
     insert("hung")
     name_session(f"hangs {os.getpid()}")
-    sleep(2)
+    sleep(float(query.get("seconds", ["2"])[0]))
     manager.commit()
     return [b"hung"]
 

@@ -124,18 +124,18 @@ class Probe:
             assert received.split()[1] == b"200", received
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    def kill_in_a_request(self) -> int:
+    def kill_in_a_request(self, page: str = "hang") -> int:
         """Kill the process that answers a request, in the middle of it; returns its session."""
-        request = threading.Thread(target=self._be_cut_off)
+        request = threading.Thread(target=self._be_cut_off, args=[page])
         request.start()
         process, session = self._hanging()
         os.kill(process, signal.SIGKILL)
         request.join()
         return session
 
-    def _be_cut_off(self) -> None:
+    def _be_cut_off(self, page: str) -> None:
         with suppress(OSError, http.client.HTTPException):
-            self.get("hang")
+            self.get(page)
 
     # --- what PostgreSQL says ---
 

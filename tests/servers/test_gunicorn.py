@@ -2,6 +2,7 @@
 
 import pytest
 from projects import wait_until
+from psycopg2.extensions import parse_dsn
 from serving import PROGRAMS, on_page, with_changes
 
 pytest.importorskip("gunicorn", reason="the extra 'test' is not installed")
@@ -72,3 +73,13 @@ def test_a_worker_killed_in_a_request_leaves_no_session_and_no_row(probe):
     wait_until(lambda: session not in probe.sessions(), 10)
     assert probe.get("keep") == b"kept"
     assert probe.rows() == {"kept": 1}
+
+
+def test_a_long_statement_ends_with_its_worker_where_the_server_looks(serve):
+    (_, _, dsn) = on_page("check_interval").strip().partition(" = ")
+    files = {"gunicorn.conf.py": CONFIGURATIONS["sync"]}
+    # libpq's other way to say it: the database is another here.
+    environment = {"PGOPTIONS": parse_dsn(dsn)["options"]}
+    with serve([str(PROGRAMS / "gunicorn")], files, environment) as probe:
+        session = probe.kill_in_a_request("hang?seconds=100")
+        wait_until(lambda: session not in probe.sessions(), 25)
