@@ -67,16 +67,34 @@ import json, rough
 def results(sent):
     return [repr(result.get(timeout=100, interval=0.05, propagate=False)) for result in sent]
 
-created = results([rough.create.delay("milk") for _ in range(6)])
-label = rough.label.delay()
-work = {
-    task.__name__: [task.delay() for _ in range(6)]
-    for task in (rough.fails, rough.retries, rough.unfinished)
-}
-ended = {name: results(sent) for name, sent in work.items()}
-ended["created"] = max(map(int, created))
-ended["labelled"] = label.get(timeout=100) == [f"rough.label[{label.id}]"]
-print(json.dumps(ended))
+def work():
+    created = results([rough.create.delay("milk") for _ in range(6)])
+    label = rough.label.delay()
+    work = {
+        task.__name__: [task.delay() for _ in range(6)]
+        for task in (rough.fails, rough.retries, rough.unfinished)
+    }
+    ended = {name: results(sent) for name, sent in work.items()}
+    ended["created"] = max(map(int, created))
+    ended["labelled"] = label.get(timeout=100) == [f"rough.label[{label.id}]"]
+    print(json.dumps(ended), flush=True)
+
+if __name__ == "__main__":
+    work()
+"""
+
+# The threads pool, with its broker and its results in memory: all in one process.
+THREADS = """
+import rough
+from celery.contrib.testing.worker import start_worker
+from client import work
+
+rough.app.conf.update(
+    broker_url="memory://", broker_transport_options={}, result_backend="cache+memory://"
+)
+with start_worker(rough.app, pool="threads", concurrency=4, perform_ping_check=False):
+    work()
+    input()
 """
 
 # Revoking needs a broker that can tell all workers, so this one is in memory. A prefork worker
@@ -109,10 +127,10 @@ def project(make_project, note):
 
 
 @contextmanager
-def worker(project, pool):
+def worker(project):
     # Celery asks root, who runs the tests in a container, whether that is meant.
     project.environment["C_FORCE_ROOT"] = "true"
-    celery = ["-m", "celery", "-A", "rough", "worker", "--loglevel=INFO", f"--pool={pool}"]
+    celery = ["-m", "celery", "-A", "rough", "worker", "--loglevel=INFO", "--pool=prefork"]
     celery += ["--concurrency=4", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     with project.start(*celery) as (process, log):
         eventually(lambda: " ready." in log.read_text() or process.poll() is not None)
@@ -120,19 +138,39 @@ def worker(project, pool):
         yield log
 
 
-@pytest.mark.parametrize("pool", ["prefork", "threads"])
-def test_no_task_leaves_a_session_behind(project, sessions, pool):
+def check(ended):
+    # Each saw the six that were committed, its own, and nobody else's.
+    assert ended == {
+        "created": 6,
+        "labelled": True,
+        "fails": ["ZeroDivisionError('division by zero')"] * 6,
+        "retries": ["7"] * 6,
+        "unfinished": ["7"] * 6,
+    }
+
+
+def test_no_task_of_the_prefork_pool_leaves_a_session_behind(project, sessions):
     project.write("client.py", CLIENT)
-    with worker(project, pool) as log:
-        ended = json.loads(project.run("client.py").splitlines()[-1])
-        # Each saw the six that were committed, its own, and nobody else's.
-        assert ended["created"] == 6
-        assert ended["fails"] == ["ZeroDivisionError('division by zero')"] * 6
-        assert ended["retries"] == ended["unfinished"] == ["7"] * 6
-        assert ended["labelled"]
+    with worker(project) as log:
+        check(json.loads(project.run("client.py").splitlines()[-1]))
         assert sessions.are_free()
         assert 1 <= len(sessions.states()) <= 5, log.read_text()
         assert "without cleanup()" not in log.read_text()
+    assert sessions.are_gone()
+
+
+def test_no_task_of_the_threads_pool_leaves_a_session_behind(project, sessions):
+    project.write("client.py", CLIENT)
+    project.write("threads.py", THREADS)
+    with project.start("threads.py") as (process, log):
+        eventually(lambda: "created" in log.read_text() or process.poll() is not None, seconds=100)
+        printed = [line for line in log.read_text().splitlines() if line.startswith("{")]
+        assert printed, log.read_text()
+        check(json.loads(printed[0]))
+        assert sessions.are_free()
+        assert 1 <= len(sessions.states()) <= 5, log.read_text()
+        assert "without cleanup()" not in log.read_text()
+        process.kill()
     assert sessions.are_gone()
 
 
