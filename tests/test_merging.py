@@ -113,7 +113,7 @@ class TestMessages:
         assert line.statements == ["BEGIN", text]
 
     def test_a_comment_before_it_goes_along(self, connect, line):
-        manager = connect(tag_statements=True)
+        connect(tag_statements=True)
         Raw("SELECT 1")()
         assert line.statements[0].startswith("BEGIN;\n/* simpycity: ")
         assert line.round_trips == 1

@@ -278,3 +278,22 @@ def test_a_pylons_with_another_text_is_refused_in_one_sentence(environment):
         .split("\n")[-1]
         .startswith("ImportError: pylons.controllers.util cannot be corrected for Python 3: ")
     )
+
+
+def test_the_first_translation_on_a_machine_says_nothing(tmp_path):
+    program = (
+        "import logging; logging.basicConfig(level=logging.INFO)\n"
+        "from simpycity_template.pylons_py3.cache import Translated\n"
+        "from simpycity_template.pylons_py3.translation import to_python3\n"
+        "Translated.compiled(to_python3(r\"print '\\*'\", 'some.module'), 'module.py')\n"
+    )
+    # fissix keeps its grammar in the user's cache.
+    environment = {**os.environ, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "-W", "default", "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (0, "", "")

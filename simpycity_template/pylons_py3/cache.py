@@ -6,6 +6,7 @@ user's cache directory where that cannot be written.
 
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import lru_cache
@@ -29,7 +30,10 @@ class Translated:
     @classmethod
     def compiled(cls, source: str, path: str) -> "Translated":
         """Compile the translation of an installed file."""
-        code = compile(source, path, "exec", dont_inherit=True)
+        with warnings.catch_warnings():
+            # Of escapes like \* in plain strings, which are not the application's to mend.
+            warnings.simplefilter("ignore")
+            code = compile(source, path, "exec", dont_inherit=True)
         return cls(dumps(code), source.encode("utf-8"))
 
     @property

@@ -6,6 +6,8 @@ fissix, the kept fork of 2to3, translates what is left of Python 2.
 
 import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from importlib.util import decode_source
 from pathlib import Path
@@ -62,13 +64,28 @@ _one_at_a_time = Lock()
 @lru_cache
 def _tool(fixers: tuple[str, ...]):
     logging.getLogger("fissix").setLevel(logging.WARNING)
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, _quiet():
         if not _can_write(fissix.CACHE_DIR):
             # fissix keeps its grammar there, and does not start where it cannot.
             fissix.CACHE_DIR = Path(folder)
         from fissix.refactor import RefactoringTool
 
         return RefactoringTool(fixers)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what fissix tells the root logger of its grammar out of the application's log."""
+    root, own = logging.getLogger(), os.path.dirname(fissix.__file__)
+
+    def of_others(record: logging.LogRecord) -> bool:
+        return not record.pathname.startswith(own)
+
+    root.addFilter(of_others)
+    try:
+        yield
+    finally:
+        root.removeFilter(of_others)
 
 
 def _can_write(folder: Path) -> bool:
