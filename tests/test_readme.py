@@ -35,7 +35,7 @@ def test_the_way_by_hand(tmp_path):
     checkout = tmp_path / "checkout"
     ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "_build")
     shutil.copytree(ROOT, checkout, ignore=ignored)
-    by_hand, with_answers = map(typed, blocks(ROOT / "README.txt", "console"))
+    by_hand, with_answers, sizing = map(typed, blocks(ROOT / "README.txt", "console"))
     *before, serve = by_hand
     assert serve == "paster serve --reload development.ini"
 
@@ -62,7 +62,7 @@ def test_the_way_by_hand(tmp_path):
 
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    shell([f". {checkout}/venv/bin/activate", *with_answers], elsewhere)
+    shell([f". {checkout}/venv/bin/activate", *with_answers, *sizing], elsewhere)
     package = elsewhere / "HelloWorld" / "helloworld"
     assert (package / "templates" / "base.jinja2").exists()
     assert not (package / "model" / "notes.py").exists()
