@@ -118,7 +118,7 @@ class TestHandles:
         foreign = backend(elsewhere)
         assert foreign in [entry.backend_pid for entry in in_use(manager)]
         manager.cleanup()
-        assert not witness_in("SELECT 1 FROM pg_stat_activity WHERE pid = %s", foreign)
+        until(lambda: not witness_in("SELECT 1 FROM pg_stat_activity WHERE pid = %s", foreign))
 
     def test_a_handle_can_be_used_in_the_next_scope_and_in_another_thread(self, manager):
         kept = manager.open()
