@@ -80,6 +80,7 @@ class ScopedCursor:
         except psycopg2.DatabaseError as error:
             if holder and _COMMIT.search(holder.last_sql):
                 connection.check_outcome(error)
+            _tell_why(connection, error)
             raise
         finally:
             if holder and not connection.merges and not connection.closed:
@@ -116,6 +117,17 @@ class ScopedCursor:
             _check_scope(self)
         for row in DictCursor.__iter__(self):
             yield self.callback(row) if self.callback else row
+
+
+def _tell_why(connection: Any, error: psycopg2.DatabaseError) -> None:
+    """Put into ``error`` what the server said before it ended the session, and libpq heard.
+
+    Since libpq 14 psycopg2 is told only that the connection was closed.
+    """
+    if connection.closed and error.pgcode is None:
+        heard = connection.info.error_message
+        if heard and heard.endswith(str(error)):
+            error.args = (heard,)
 
 
 def _began_with(cursor: Any, query: Any, vars: Any) -> bool:

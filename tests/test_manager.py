@@ -493,10 +493,71 @@ class TestLostConnections:
             backend(handle)
         assert backend(handle)
 
-    def test_the_first_error_keeps_its_class(self, manager):
+
+class TestFirstErrors:
+    """The first error of a transaction keeps its class and message; the next ones are others."""
+
+    @staticmethod
+    def fails(work, error, message, then=errors.InFailedSqlTransaction):
+        """``work`` fails with ``error``, what follows in its transaction with ``then``."""
+        with pytest.raises(error, match=message):
+            work()
+        with pytest.raises(then):
+            pid()
+
+    @pytest.fixture
+    def other(self, dsn):
+        """Somebody else's session in the same database, in a transaction."""
+        link = psycopg2.connect(dsn)
+        yield link.cursor()
+        link.close()
+
+    def test_a_statement_timeout(self, manager):
         Raw("SET LOCAL statement_timeout = 10")()
-        with pytest.raises(errors.QueryCanceled, match="statement timeout"):
-            Raw("SELECT pg_sleep(5)")()
+        self.fails(Raw("SELECT pg_sleep(5)"), errors.QueryCanceled, "statement timeout")
+
+    def test_a_lock_timeout(self, manager, notes, other):
+        other.execute("LOCK notes")
+        Raw("SET LOCAL lock_timeout = 10")()
+        self.fails(lambda: insert(1), errors.LockNotAvailable, "lock timeout")
+
+    def test_a_deadlock(self, manager, other, witness_in):
+        other.execute("SET deadlock_timeout = '1min'")  # the victim is the one who looks first
+        other.execute("SELECT pg_advisory_xact_lock(1)")
+        Raw("SET LOCAL deadlock_timeout = 10")()
+        Raw("SELECT pg_advisory_xact_lock(2)")()
+        waits = threading.Thread(target=other.execute, args=["SELECT pg_advisory_xact_lock(2)"])
+        waits.start()
+        until(lambda: witness_in("SELECT 1 FROM pg_locks WHERE NOT granted"))
+        self.fails(Raw("SELECT pg_advisory_xact_lock(1)"), errors.DeadlockDetected, "deadlock")
+        manager.cleanup()
+        waits.join(20)
+
+    def test_a_serialization_failure(self, make_manager, notes, other):
+        make_manager(isolation_level="REPEATABLE READ")
+        Raw("SELECT * FROM notes")()
+        other.execute("INSERT INTO notes VALUES (1, 'theirs')")
+        other.connection.commit()
+        update = Raw("INSERT INTO notes VALUES (1) ON CONFLICT (id) DO UPDATE SET body = 'mine'")
+        self.fails(update, errors.SerializationFailure, "could not serialize")
+
+    # Its own session, so that the statement is under way.
+    TERMINATE = Raw("SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(20)")
+
+    def test_an_administrators_command(self, manager):
+        backend()
+        # AdminShutdown, where libpq tells psycopg2 the code: not since libpq 14.
+        error, message = psycopg2.OperationalError, "due to administrator command"
+        self.fails(self.TERMINATE, error, message, then=TransactionLost)
+
+    def test_a_block_tells_the_error_that_ended_it(self, manager, notes):
+        told = pytest.raises(psycopg2.OperationalError, match="due to administrator command")
+        with told, manager.transaction():
+            insert(1)
+            with manager.transaction():
+                self.TERMINATE()
+        with pytest.raises(errors.LockNotAvailable), manager.transaction():
+            Raw("DO $$BEGIN RAISE lock_not_available; END$$")()
 
 
 class TestScopes:
