@@ -111,6 +111,52 @@ def test_an_error_in_the_middle_of_the_body_frees_the_connection(manager, in_use
     assert in_use() == []
 
 
+def test_a_response_may_start_with_the_first_piece_of_its_body(manager, in_use):
+    """PEP 3333 allows it: a generator as the application does so."""
+    started = []
+
+    def application(environ, start_response):
+        start_response(f"200 {in_use() or 'not before'}", [])
+        first = backend()
+        yield b"1"
+        assert backend() == first
+
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": "/late"}
+    body = ManagerMiddleware(application, manager)(environ, lambda *args: started.append(args))
+    assert (started, in_use()) == ([], [])
+    assert next(body) == b"1"
+    assert (len(started), in_use()) == (1, ["GET /late"])
+    assert list(body) == []
+    assert in_use() == []
+
+
+@pytest.mark.parametrize("request_of", [
+    {"REQUEST_METHOD": "HEAD"}, {"HTTP_IF_NONE_MATCH": '"7"'}
+])  # fmt: skip
+def test_a_body_that_is_not_sent_frees_the_connection_all_the_same(manager, in_use, request_of):
+    """HEAD and 304: by a framework that closes what it throws away, and one that drops it."""
+
+    def closes(environ, start_response):
+        streamed = streaming(environ, start_response)
+        assert next(streamed) == b"1"
+        streamed.close()
+        return []
+
+    def drops(environ, start_response):
+        next(streaming(environ, start_response))
+        return iter(())
+
+    for application in (closes, drops):
+        assert list(request(application, manager, **request_of)) == []
+        assert in_use() == []
+    # Here it is the server that sends none of it, and closes it, as PEP 3333 asks.
+    body = request(streaming, manager, **request_of)
+    next(body)
+    assert len(in_use()) == 1
+    body.close()
+    assert in_use() == []
+
+
 def test_a_server_that_never_closes_frees_it_with_the_threads_next_request(manager, in_use):
     kept = request(streaming, manager)
     next(kept)
