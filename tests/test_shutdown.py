@@ -1,15 +1,18 @@
 """The end of a process: every session is closed politely, also those in the middle of something."""
 
+import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+from socket import create_connection
 from time import monotonic
 
 import psycopg2
 import pytest
 import servers
+from projects import PASTER, answers, free_port
 from simpycity.core import Raw
 from support import backend, in_use, until
 
@@ -90,12 +93,78 @@ def test_however_a_program_ends_its_sessions_are_closed_politely(own_server, end
     left = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'ending'"
     until(lambda: not own_server.query(left))
     assert own_server.query("SELECT count(*) FROM seen") == [(0,)]
+    assert impolite(log, before) == []
+
+
+def impolite(log, before):
+    """What the server's log says after ``before`` of clients that left without a goodbye."""
     with log.open() as lines:
         lines.seek(before)
-        impolite = re.findall(
-            r".*(?:unexpected EOF|could not receive|could not send).*", lines.read()
-        )
-    assert impolite == []
+        return re.findall(r".*(?:unexpected EOF|could not receive|could not send).*", lines.read())
+
+
+APPLICATION = """
+from simpycity.core import Raw
+from simpycity_template import get_manager
+from simpycity_template.middleware import ManagerMiddleware
+
+def application(environ, start_response):
+    Raw("INSERT INTO seen VALUES (1)")()
+    if environ["PATH_INFO"] == "/hang":
+        Raw("SELECT pg_sleep(60)")()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"done"]
+
+def make_app(global_conf, **config):
+    manager = get_manager("served")
+    manager.configure(config)
+    return ManagerMiddleware(application, manager)
+"""
+
+INI = """
+[app:main]
+paste.app_factory = hanging:make_app
+simpycity.dsn = {dsn}
+
+[server:main]
+use = egg:waitress
+host = 127.0.0.1
+port = {port}
+"""
+
+
+@pytest.mark.parametrize("sent", [signal.SIGTERM, signal.SIGINT], ids=lambda sent: sent.name)
+def test_paster_serve_closes_its_sessions_politely_with_a_request_in_flight(
+    own_server, tmp_path, sent
+):
+    (tmp_path / "hanging.py").write_text(APPLICATION)
+    port = free_port()
+    ini = INI.format(dsn=own_server.dsn, port=port)
+    (tmp_path / "served.ini").write_text(ini)
+    log = own_server.cluster / "log"
+    before = log.stat().st_size
+    process = subprocess.Popen(
+        [sys.executable, PASTER, "serve", "served.ini"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        until(lambda: answers(f"http://127.0.0.1:{port}") or process.poll() is not None, 60)
+        in_flight = create_connection(("127.0.0.1", port))
+        in_flight.sendall(b"GET /hang HTTP/1.0\r\n\r\n")
+        sessions = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'served'"
+        until(lambda: own_server.query(sessions + " AND query LIKE '%pg_sleep(60)'"))
+        process.send_signal(sent)
+        output, _ = process.communicate(timeout=30)
+    finally:
+        process.kill()
+    in_flight.close()
+    assert process.returncode == 0, output
+    until(lambda: not own_server.query(sessions))
+    assert own_server.query("SELECT count(*) FROM seen") == [(0,)]
+    assert impolite(log, before) == []
 
 
 def test_dispose_ends_what_others_are_doing_and_the_next_use_begins_anew(manager, witness):

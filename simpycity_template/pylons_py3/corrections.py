@@ -572,6 +572,14 @@ CORRECTIONS += [
         old="in sys.modules.values():",
         new="in list(sys.modules.values()):",
     ),
+    Correction(
+        "SIGTERM while serving",
+        "paste.script.serve",
+        why="It is what `kill` and init systems send, and killed the process: nothing that is to "
+        "happen at exit did. Now it ends the server as Ctrl-C does.",
+        old="                server(app)",
+        new="                _turn_sigterm_into_systemexit(); server(app)",
+    ),
 ]
 
 # The files that `paster create -t pylons` writes; they are named by their path in the package.
