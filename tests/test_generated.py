@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 
+import psycopg2
 import pytest
 from projects import (
     ENGINES,
@@ -383,6 +384,45 @@ def install(folder, wheel):
 
 # --- load ---
 
+RELOAD = """
+import importlib, pkgutil, threading, time
+from paste.deploy import loadapp
+from webtest import TestApp
+
+app = loadapp("config:development.ini", relative_to=".")
+import helloworld
+from helloworld.model.meta import manager
+
+names = [found.name for found in pkgutil.walk_packages(helloworld.__path__, "helloworld.")]
+modules = [importlib.import_module(name) for name in names if ".tests" not in name]
+stop, served, errors = threading.Event(), [], []
+
+def visit():
+    visitor = TestApp(app)
+    while not stop.is_set():
+        try:
+            assert "A note" in visitor.get("/notes")
+            served.append(1)
+        except Exception as error:
+            errors.append(error)
+
+threads = [threading.Thread(target=visit) for _ in range(4)]
+for thread in threads:
+    thread.start()
+deadline = time.monotonic() + 60
+rounds = 0
+while rounds < 10 or len(served) < 50 and time.monotonic() < deadline:
+    rounds += 1
+    for module in modules:
+        importlib.reload(module)
+stop.set()
+for thread in threads:
+    thread.join()
+assert manager is helloworld.model.meta.manager
+print(len(modules) > 15, len(served) >= 50, errors, flush=True)
+input()
+"""
+
 LOAD = '''"""Leaves uncommitted rows behind in every way there is, and ends in every way there is."""
 
 import gc
@@ -458,6 +498,32 @@ def loaded(made, tmp_path_factory, server):
     set_up(project, "production.ini")
     with served(project, "production.ini") as address:
         yield address, parse_dsn(dsn)["dbname"]
+
+
+class TestReload:
+    def test_every_module_can_be_reloaded_while_requests_run(self, project, server, witness):
+        dsn = server.create_database()
+        few = f"{dsn}\nsimpycity.pool_size = 2\nsimpycity.max_overflow = 0"
+        change(project / "development.ini", "simpycity.dsn", few)
+        set_up(project)
+        with psycopg2.connect(dsn) as link, link.cursor() as cursor:
+            cursor.execute("INSERT INTO note (title) VALUES ('A note')")
+        link.close()
+        process = subprocess.Popen(
+            [sys.executable, "-c", RELOAD],
+            cwd=project,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        idle = (["idle"], ["idle"] * 2)
+        try:
+            assert process.stdout.readline() == "True True []\n"
+            database = parse_dsn(dsn)["dbname"]
+            wait_until(lambda: TestLoad.sessions(witness, database) in idle, 20)
+        finally:
+            process.communicate("\n", timeout=60)
+        assert process.returncode == 0
 
 
 class TestLoad:
