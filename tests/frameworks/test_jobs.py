@@ -63,7 +63,7 @@ with manager.scope("look"):
 time.sleep(60)
 """
 
-# What the seed's author typed, and what was on the server then.
+# What the one who found the leak typed, and what was on the server then.
 INTERACTIVE = """
 from model import manager, Raw
 def foo():
