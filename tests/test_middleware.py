@@ -98,6 +98,22 @@ def test_a_dropped_body_frees_the_connection(manager, in_use):
     assert in_use() == []
 
 
+def test_a_dropped_body_is_closed_in_its_scope_and_nobody_is_blamed(manager, in_use, caplog):
+    seen = []
+
+    class Body:
+        def __iter__(self):
+            yield b"%d" % backend()
+
+        def close(self):
+            seen.append(backend())
+
+    body = request(lambda *args: Body(), manager)
+    session = int(next(body))
+    del body
+    assert (seen, in_use(), caplog.messages) == ([session], [], [])
+
+
 def test_an_error_in_the_middle_of_the_body_frees_the_connection(manager, in_use):
     def application(environ, start_response):
         backend()
