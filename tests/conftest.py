@@ -86,6 +86,16 @@ def _forgo_durability(server: Server) -> None:
     link.close()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def folders_of_other_pytests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the pytests that tests start away from our folders.
+
+    They would close pytest's common folder to all but its owner; where that is root, also to the
+    account of the servers that run in it.
+    """
+    os.environ["PYTEST_DEBUG_TEMPROOT"] = str(tmp_path_factory.mktemp("pytest"))
+
+
 @pytest.fixture
 def dsn(server: Server) -> str:
     """The DSN of a fresh, empty database."""

@@ -1,6 +1,7 @@
 """What is built and installed: every way of it, in environments of their own."""
 
 import email
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -54,7 +55,7 @@ def installed_names(names: list[str]) -> set[str]:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout, so that building leaves nothing in it; with stale byte code."""
     copy = tmp_path_factory.mktemp("packaging") / "checkout"
-    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "_build")
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "*.egg-info", "_build")
     shutil.copytree(ROOT, copy, ignore=ignored)
     for folder in ("+package+", "simpycity_template/project"):
         (copy / folder / "__pycache__").mkdir()
@@ -143,6 +144,11 @@ def test_an_editable_install_leads_to_the_checkout_and_has_the_start_up_file(
     assert file == str(checkout / "simpycity_template" / "__init__.py"), done.stderr
     assert set(modules) >= HOOK
     assert python(environment, "import pylons; print(pylons.__name__)").stdout == "pylons\n"
+    # Compiled, so that no start of Python has to do it.
+    for module in HOOK:
+        source = importlib.util.find_spec(module).origin
+        cached = Path(importlib.util.cache_from_source(source)).relative_to(ROOT)
+        assert (checkout / cached).exists()
 
 
 def test_a_wheel_names_a_psycopg2_that_can_be_had_anywhere(wheel):
