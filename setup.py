@@ -1,6 +1,5 @@
 """How the distribution is built, and what it needs."""
 
-import compileall
 import os
 import shutil
 import subprocess
@@ -45,9 +44,6 @@ class EditableWithStartUp(editable_wheel):
     def _install_namespaces(self, installation_dir, pth_prefix):
         super()._install_namespaces(installation_dir, pth_prefix)
         shutil.copy(HERE / START_UP, installation_dir)
-        # As pip does with a wheel: where Python may not write byte code, each start of an
-        # interpreter would compile the hook anew.
-        compileall.compile_dir(HERE / "simpycity_template", quiet=1)
 
 
 def psycopg2() -> str:

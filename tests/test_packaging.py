@@ -1,7 +1,6 @@
 """What is built and installed: every way of it, in environments of their own."""
 
 import email
-import importlib.util
 import os
 import shutil
 import subprocess
@@ -14,13 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from simpycity_template.pylons_py3 import startup
+
 ROOT = Path(__file__).resolve().parent.parent
 START_UP = "simpycity_template_pylons_py3.pth"
-HOOK = {
-    "simpycity_template",
-    "simpycity_template.pylons_py3",
-    "simpycity_template.pylons_py3.startup",
-}
 
 
 def run(*command: str | Path, **options) -> subprocess.CompletedProcess[str]:
@@ -138,17 +134,9 @@ def test_an_editable_install_leads_to_the_checkout_and_has_the_start_up_file(
     checkout, environment, tmp_path
 ):
     install(environment, build("editable", checkout, tmp_path))
-    program = "import sys, simpycity_template as s; print(s.__file__, *sys.modules)"
-    done = python(environment, program)
-    file, *modules = done.stdout.split()
-    assert file == str(checkout / "simpycity_template" / "__init__.py"), done.stderr
-    assert set(modules) >= HOOK
+    done = python(environment, "import simpycity_template; print(simpycity_template.__file__)")
+    assert done.stdout == f"{checkout}/simpycity_template/__init__.py\n", done.stderr
     assert python(environment, "import pylons; print(pylons.__name__)").stdout == "pylons\n"
-    # Compiled, so that no start of Python has to do it.
-    for module in HOOK:
-        source = importlib.util.find_spec(module).origin
-        cached = Path(importlib.util.cache_from_source(source)).relative_to(ROOT)
-        assert (checkout / cached).exists()
 
 
 def test_a_wheel_names_a_psycopg2_that_can_be_had_anywhere(wheel):
@@ -161,12 +149,23 @@ def test_a_wheel_names_a_psycopg2_that_can_be_had_anywhere(wheel):
 # What the start-up file does
 
 
-def test_a_start_of_python_loads_three_small_modules_and_nothing_else(environment, wheel):
+def test_a_start_of_python_loads_nothing_more(environment, wheel):
     program = "import sys; print(*sys.modules)"
-    before = python(environment, program).stdout.split()
+    before = python(environment, program).stdout
     install(environment, wheel)
-    after = python(environment, program).stdout.split()
-    assert set(after) - set(before) == HOOK
+    assert (site_packages_of(environment) / START_UP).exists()
+    assert python(environment, program).stdout == before
+
+
+@pytest.mark.parametrize("name", [*sorted(startup.PACKAGES), "json"])
+def test_the_packages_that_need_it_load_the_import_hook_and_no_others(environment, wheel, name):
+    install(environment, wheel)
+    program = (
+        f"import sys, importlib.util; importlib.util.find_spec('{name}'); "
+        f"print('{startup.__name__}' in sys.modules)"
+    )
+    done = python(environment, program)
+    assert done.stdout == f"{name in startup.PACKAGES}\n", done.stderr
 
 
 @pytest.mark.parametrize("accident", ["the package is gone", "the package is broken"])
@@ -179,6 +178,13 @@ def test_after_an_accident_python_still_starts_in_silence(environment, wheel, ac
         (package / "__init__.py").write_text("this is no Python\n")
     done = python(environment, "print('started')")
     assert (done.stdout, done.stderr) == ("started\n", "")
+
+
+def test_without_the_package_the_start_up_file_is_in_nobodys_way(environment, wheel):
+    install(environment, wheel)
+    shutil.rmtree(site_packages_of(environment) / "simpycity_template")
+    done = python(environment, "import paste.deploy; print(paste.deploy.__name__)")
+    assert (done.stdout, done.stderr) == ("paste.deploy\n", "")
 
 
 # Installing as a newcomer does
