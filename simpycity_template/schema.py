@@ -63,7 +63,8 @@ def apply(manager: "Manager", path: str | Path) -> None:
     at: int | None = None
     try:
         with manager.scope(f"schema {path}"), manager.transaction():
-            cursor = manager.handle().cursor()
+            # psycopg2's own: what else goes along with a statement would move the places of errors.
+            cursor = manager.handle().conn.cursor()
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
             for start, end in found:
                 at = start
