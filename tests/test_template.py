@@ -465,8 +465,7 @@ class Terminal:
 @pytest.mark.parametrize("arguments", [[], ["HelloWorld"]])
 def test_ctrl_c_at_a_prompt_leaves_nothing_behind(tmp_path, arguments):
     terminal = Terminal(*CREATE, *arguments, cwd=tmp_path)
-    terminal.read_until("Enter ")
-    terminal.read_until(": ")
+    terminal.read_until("]: " if arguments else "Enter project name: ")
     terminal.type("\x03")
     assert terminal.read_to_end() != 0
     assert terminal.screen.endswith("paster create: interrupted, and nothing was left behind.\n")
