@@ -1,6 +1,6 @@
 """Makes the installed, unchanged Pylons 1.0.3 importable on Python 3.
 
-    startup.py       hooks into `import` at interpreter start, and loads nothing else
+    startup.py       hooks into `import`, and loads nothing else
     importer.py      finds the installed files, and loads their translation
     cache.py         keeps the byte code
     translation.py   Python 2 source to Python 3 source, line by line

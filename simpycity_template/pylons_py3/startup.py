@@ -1,8 +1,8 @@
 """Hooks into ``import``; the whole cost of this package where Pylons is not used.
 
-A ``.pth`` file imports this module at the start of every interpreter of the environment.
-So it imports nothing that is not loaded already, and leaves the work to ``importer``, which
-is loaded with the first import of a package that is named here.
+A ``.pth`` file, which every interpreter of the environment reads, imports this module with the
+first import of a package that is named here. It loads nothing else, and leaves the work to
+``importer``.
 """
 
 import sys
