@@ -151,7 +151,7 @@ setup(
             "docutils>=0.20",
             "Genshi>=0.7.9",
             "Jinja2>=3.1",
-            "SQLAlchemy>=2",
+            "SQLAlchemy>=2.0",
             # The frameworks and workers that are tested. Celery has its broker in a file here.
             "APScheduler>=3.10,<4",
             "celery[sqlalchemy]>=5.4",
@@ -160,7 +160,6 @@ setup(
             "pyramid>=2.0",
             "pyramid_tm>=2.5",
             "pyTelegramBotAPI>=4.20",
-            "SQLAlchemy>=2.0",
             "web.py>=0.62",
             # The servers that are tested. uWSGI as pyuwsgi, because that has wheels.
             "gunicorn>=23",
