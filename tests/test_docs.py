@@ -1,38 +1,103 @@
-"""Every command and every block of code in the documentation does what it says."""
+"""Every block of code in the documentation does what it says, and every link leads somewhere."""
 
+import configparser
 import os
+import re
 import subprocess
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote, urldefrag
 
 import pytest
-from docutils.core import publish_doctree
-from docutils.nodes import literal_block
+from pages import PAGES, ROOT, blocks, shape
 from psycopg2.extensions import parse_dsn
 
-ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.txt", *sorted((ROOT / "docs").glob("*.rst"))]
+from simpycity_template.settings import Settings
+
+# What is run here, of every page: blocks without caption or name.
+HERE = {"python", "sql", "ini"}
+
+# And what runs the others: of a page, the blocks in a language.
+ELSEWHERE = {
+    "README.txt": {"console": "test_readme.py", "text": "test_howto.py"},
+    "docs/connections.rst": {"console": "test_howto.py", "text": "test_howto.py"},
+    "docs/databases.rst": {"python": "servers/test_standbys.py"},
+    "docs/deployment.rst": {
+        "apache": "servers/test_apache.py",
+        "ini": "servers/*.py",
+        "text": "servers/*.py",
+    },
+    "docs/frameworks/celery.rst": {
+        "console": "test_howto.py",
+        "python": "frameworks/test_celery.py",
+    },
+    "docs/frameworks/django.rst": {
+        "console": "test_howto.py",
+        "python": "frameworks/test_django.py",
+    },
+    "docs/frameworks/flask.rst": {
+        "console": "test_howto.py",
+        "python": "frameworks/test_flask.py",
+    },
+    "docs/frameworks/jobs.rst": {
+        "python": "frameworks/test_jobs.py",
+        "text": "frameworks/test_jobs.py",
+    },
+    "docs/frameworks/pylons.rst": {
+        "ini": "frameworks/test_pylons.py",
+        "python": "frameworks/test_pylons.py",
+    },
+    "docs/frameworks/pyramid.rst": {
+        "console": "test_howto.py",
+        "ini": "frameworks/test_pyramid.py",
+        "python": "frameworks/test_pyramid.py",
+    },
+    "docs/frameworks/wsgi.rst": {"python": "frameworks/test_wsgi.py"},
+    "docs/long_running.rst": {"text": "test_docs.py"},
+    "docs/moving.rst": {"console": "test_pylons_py3_quickwiki.py"},
+    "docs/sizing.rst": {
+        "console": "servers/test_sizing.py",
+        "text": "servers/test_sizing.py",
+    },
+    "docs/testing.rst": {"console": "test_howto.py"},
+    "docs/tutorial.rst": dict.fromkeys(
+        ["console", "html+mako", "ini", "postgresql", "python"], "test_tutorial.py"
+    ),
+}
 
 
-def blocks(page, language):
-    """The code blocks of ``page`` in ``language``, in order."""
-    quiet = {"report_level": 5, "file_insertion_enabled": False}
-    tree = publish_doctree(page.read_text(), settings_overrides=quiet)
-    return [
-        block.astext()
-        for block in tree.findall(literal_block)
-        if {"code", language} <= set(block["classes"])
-    ]
+def run_here(page, language):
+    return [b.text for b in blocks(page, language) if not b.caption and not b.name]
 
 
-PYTHON_PAGES = [page for page in PAGES if blocks(page, "python")]
+def pages_with(language):
+    return [page for page in PAGES if run_here(page, language)]
 
 
-@pytest.mark.parametrize("page", PYTHON_PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_on_a_page_is_run_by_a_test(page):
+    for one in blocks(page):
+        if one.language in HERE and not one.caption and not one.name:
+            continue
+        test = ELSEWHERE.get(page, {}).get(one.language)
+        assert test, f"no test runs this block in {one.language!r}:\n{one.text}"
+        tests = "".join(file.read_text() for file in (ROOT / "tests").glob(test))
+        # A block's name, or else that of its page, is what the test takes it by.
+        assert (f'"{one.name}"' if one.name else Path(page).stem) in tests
+
+
+def test_no_page_is_listed_that_has_no_such_block():
+    for page, languages in ELSEWHERE.items():
+        assert set(languages) <= {one.language for one in blocks(page)}, page
+
+
+@pytest.mark.parametrize("page", pages_with("python"))
 def test_the_python_on_a_page_runs_from_top_to_bottom(page, server, dsn):
     where = parse_dsn(server.admin_dsn)
     program = "\n".join(
-        ['config = {"simpycity.dsn": "dbname=helloworld"}', *blocks(page, "python")]
+        ['config = {"simpycity.dsn": "dbname=helloworld"}']
+        + [one.text for one in blocks(page, "python") if not one.caption]
     ).replace("dbname=helloworld", f"dbname={parse_dsn(dsn)['dbname']}")
     environment = {
         **os.environ,
@@ -49,27 +114,71 @@ def test_the_python_on_a_page_runs_from_top_to_bottom(page, server, dsn):
         timeout=60,
     )
     assert run.returncode == 0, run.stderr
+    for shown in [one for one in blocks(page) if one.name == "printed"]:
+        assert re.search(shape(shown.text), run.stdout), run.stdout
 
 
-def test_every_block_of_code_is_of_a_kind_that_a_test_runs():
-    tested = {"python", "console", "sql", "text", "ini", "apache", "postgresql", "html+mako"}
-    for page in PAGES:
-        quiet = {"report_level": 5, "file_insertion_enabled": False}
-        tree = publish_doctree(page.read_text(), settings_overrides=quiet)
-        for block in tree.findall(literal_block):
-            kinds = set(block["classes"]) - {"code"}
-            assert not kinds or kinds & tested, f"{page.name}: {block.astext()}"
-
-
-@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p, "sql")], ids=lambda p: p.name)
+@pytest.mark.parametrize("page", pages_with("sql"))
 def test_the_sql_on_a_page_runs(page, manager):
-    for sql in blocks(page, "sql"):
+    for sql in run_here(page, "sql"):
         manager.handle().execute(sql)
 
 
-def test_the_documentation_builds_without_a_warning(tmp_path):
+@pytest.mark.parametrize("page", pages_with("ini"))
+def test_the_settings_on_a_page_are_accepted(page):
+    for text in run_here(page, "ini"):
+        parser = configparser.ConfigParser()
+        parser.read_string(f"[app:main]\n{text}")
+        given = dict(parser["app:main"])
+        for prefix in {key.partition(".")[0] + "." for key in given}:
+            Settings.from_config({f"{prefix}dsn": "dbname=helloworld"} | given, prefix)
+
+
+class Links(HTMLParser):
+    """What a page of HTML refers to, and what it can be referred to by."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.targets, self.anchors = set(), {""}
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        found = dict(attributes)
+        self.anchors |= {found["id"]} if "id" in found else set()
+        self.targets |= {found[name] for name in ("href", "src") if found.get(name)}
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory):
+    """The documentation, built."""
     pytest.importorskip("furo", reason="the extra 'docs' is not installed")
-    build = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", "docs", str(tmp_path)]
+    folder = tmp_path_factory.mktemp("html")
+    build = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", "docs", str(folder)]
     run = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    assert (tmp_path / "long_running.html").exists()
+    return folder
+
+
+def test_every_link_leads_to_a_place_that_is_there(html):
+    pages = {file: Links(file.read_text()) for file in html.rglob("*.html")}
+    assert len(pages) > len(PAGES)
+    for page, links in pages.items():
+        for target in links.targets:
+            if re.match(r"[a-z]+:", target):
+                continue
+            path, anchor = urldefrag(target)
+            file = (page.parent / unquote(path).partition("?")[0]).resolve() if path else page
+            assert file.exists(), f"{page.name}: {target}"
+            assert file not in pages or anchor in pages[file].anchors, f"{page.name}: {target}"
+
+
+def test_every_file_that_is_named_is_there():
+    named = {
+        (page, name)
+        for page in PAGES
+        for name in re.findall(r"``((?:docs|tests|benchmarks|simpycity_template)/[\w./]+)``",
+                               (ROOT / page).read_text())
+    }  # fmt: skip
+    assert ("README.txt", "docs/deployment.rst") in named
+    for page, name in named:
+        assert (ROOT / name).exists(), f"{page}: {name}"

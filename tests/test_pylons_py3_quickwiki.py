@@ -12,8 +12,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from fissix.refactor import RefactoringTool, get_fixers_from_package
+from pages import blocks, typed
 from webtest import TestApp
+
+# What the page has one type. First it installs; here the folder is put on the path. At last it
+# serves, as README.txt does.
+_, [TRANSLATE], [TEST, _] = (typed(block.text) for block in blocks("docs/moving.rst", "console"))
 
 PASTER = os.path.join(os.path.dirname(sys.executable), "paster")
 
@@ -100,10 +104,9 @@ def move_to_python3(folder: Path) -> None:
         text = path.read_text(encoding="utf-8")
         assert change.old in text, change
         path.write_text(text.replace(change.old, change.new), encoding="utf-8")
-    tool = RefactoringTool(get_fixers_from_package("fissix.fixes"))
-    for path in (folder / "quickwiki").rglob("*.py"):
-        text = path.read_text(encoding="utf-8")
-        path.write_text(str(tool.refactor_string(text + "\n", str(path))), encoding="utf-8")
+    python, *arguments = TRANSLATE.replace("yourpackage", "quickwiki").split()
+    assert python == "python"
+    subprocess.run([sys.executable, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 def environ(folder: Path) -> dict[str, str]:
@@ -112,11 +115,10 @@ def environ(folder: Path) -> dict[str, str]:
 
 
 def test_its_own_tests_pass(quickwiki):
-    run = [sys.executable, "-m", "pytest", "-q", "--with-pylons=test.ini", "quickwiki"]
-    plugin = ["-p", "simpycity_template.pylons_py3.pytest_plugin"]
+    run = [sys.executable, "-m", *TEST.split(), "quickwiki"]
     # It sets itself up once more for its tests.
     (quickwiki / "quickwiki.db").unlink()
-    subprocess.run([*run, *plugin], cwd=quickwiki, check=True, env=environ(quickwiki))
+    subprocess.run(run, cwd=quickwiki, check=True, env=environ(quickwiki))
 
 
 def test_a_page_is_written_shown_listed_and_deleted(quickwiki, monkeypatch):

@@ -6,13 +6,8 @@ import signal
 import subprocess
 from pathlib import Path
 
+from pages import ROOT, blocks, typed
 from projects import Visitor, answers, change, free_port, wait_until
-from test_docs import ROOT, blocks
-
-
-def typed(block: str) -> list[str]:
-    """The commands of a console block."""
-    return [line.removeprefix("$ ") for line in block.splitlines() if line.startswith("$ ")]
 
 
 def shell(commands: list[str], cwd: Path, answered: str = "") -> None:
@@ -35,7 +30,9 @@ def test_the_way_by_hand(tmp_path):
     checkout = tmp_path / "checkout"
     ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "_build")
     shutil.copytree(ROOT, checkout, ignore=ignored)
-    by_hand, with_answers, sizing = map(typed, blocks(ROOT / "README.txt", "console"))
+    by_hand, with_answers, sizing = (
+        typed(block.text) for block in blocks("README.txt", "console")
+    )
     *before, serve = by_hand
     assert serve == "paster serve --reload development.ini"
 

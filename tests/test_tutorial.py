@@ -9,15 +9,9 @@ import sys
 import textwrap
 from pathlib import Path
 
+from pages import blocks, typed
 from projects import Visitor, answers, change, free_port, wait_until
 from psycopg2.extensions import parse_dsn
-
-PAGE = Path(__file__).parent.parent / "docs" / "tutorial.rst"
-BLOCK = re.compile(
-    r"^\.\. code-block:: (?P<kind>\S+)\n(?:   :caption: (?P<caption>.*)\n)?\n"
-    r"(?P<body>(?:   .*\n|\n)+)",
-    re.M,
-)
 
 
 class Reader:
@@ -33,9 +27,8 @@ class Reader:
 
     def type(self, kind, caption, body):
         if kind == "console":
-            for line in body.splitlines():
-                if line.startswith("$ "):
-                    self.run(line.removeprefix("$ "))
+            for command in typed(body):
+                self.run(command)
         else:
             self.write(caption, body)
 
@@ -92,21 +85,18 @@ class Reader:
 
 def test_the_wiki_can_be_built_tested_searched_for_a_leak_and_deployed(tmp_path, server, dsn):
     where = parse_dsn(server.admin_dsn)
-    steps = [
-        (found["kind"], found["caption"], textwrap.dedent(found["body"]).strip("\n") + "\n")
-        for found in BLOCK.finditer(PAGE.read_text())
-    ]
-    assert len(steps) == PAGE.read_text().count(".. code-block::")
+    steps = blocks("docs/tutorial.rst")
     environment = {"PGHOST": where["host"], "PGPORT": where["port"], "PGUSER": where["user"]}
     reader = Reader(tmp_path, free_port(), environment)
     try:
-        for number, (kind, caption, body) in enumerate(steps):
-            if caption and caption.startswith("production.ini"):
+        for number, step in enumerate(steps):
+            body = textwrap.dedent(step.text)
+            if step.caption.startswith("production.ini"):
                 body = body.replace("dbname=wiki", f"dbname={parse_dsn(dsn)['dbname']}")
             if "paster connections" in body:
                 reader.serve(["paster", "serve", "development.ini"])
                 visit(reader)
-            reader.type(kind, caption, body)
+            reader.type(step.language, step.caption, body)
             if number == 0:
                 assert "Wiki is running" in Visitor(reader.address).get("/")
         visit(reader)

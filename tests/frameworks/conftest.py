@@ -13,19 +13,15 @@ from urllib.error import HTTPError
 
 import psycopg2
 import pytest
+from pages import blocks
 from psycopg2.extensions import parse_dsn
 from waiting import eventually
-
-PAGES = Path(__file__).parents[2] / "docs" / "frameworks"
-
-# A code block whose caption is the name of a file.
-FILE = re.compile(r"^\.\. code-block:: \w+\n   :caption: (\S+)\n\n((?:   .*\n|\n)+)", re.MULTILINE)
 
 
 def files(page: str) -> dict[str, str]:
     """The files of ``docs/frameworks/PAGE.rst``: their text by their name."""
-    text = (PAGES / f"{page}.rst").read_text()
-    return {name: dedent(block) for name, block in FILE.findall(text)}
+    found = blocks(f"docs/frameworks/{page}.rst")
+    return {block.caption: dedent(block.text) for block in found if block.caption}
 
 
 class Project:

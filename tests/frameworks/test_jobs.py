@@ -3,10 +3,8 @@
 import re
 
 import pytest
+from pages import blocks, shape
 from waiting import eventually
-
-# Who forgot, and where.
-TOLD = r"thread 'job (\d+)' left .* taken at \S*story.py:(\d+) in job"
 
 # Each job executes the model's code anew, as the scheduler of the story did.
 FRESH = """
@@ -127,6 +125,8 @@ def test_a_thousand_forgetful_threads_do_not_run_the_pool_dry(project, sessions,
         assert "all done" in lines(log), log.read_text()[-2000:]
         assert sessions.are_free()
         assert 1 <= len(sessions.states()) <= 5
+        (warning,) = blocks("docs/frameworks/jobs.rst", "text")
+        assert re.search(shape(warning.text), log.read_text())
         told = re.findall(
             r"thread 'job (\d+)' left .* taken at \S*story.py:(\d+) in job", log.read_text()
         )

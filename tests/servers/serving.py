@@ -20,13 +20,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from docutils.core import publish_doctree
-from docutils.nodes import literal_block
+from pages import block
 from projects import wait_until
 from psycopg2.extensions import connection, parse_dsn
 
 HERE = Path(__file__).parent
-ROOT = HERE.parent.parent
 PROGRAMS = Path(sys.executable).parent
 
 
@@ -35,11 +33,7 @@ _rounds = count()
 
 def on_page(name: str, page: str = "deployment.rst") -> str:
     """The block of code called ``name`` on a page of the documentation, to be used as it is."""
-    text = (ROOT / "docs" / page).read_text()
-    quiet = {"report_level": 5, "file_insertion_enabled": False}
-    tree = publish_doctree(text, settings_overrides=quiet)
-    (block,) = (block for block in tree.findall(literal_block) if name in block.get("names", []))
-    return block.astext() + "\n"
+    return block(f"docs/{page}", name)
 
 
 def with_changes(text: str, *changes: dict[str, str]) -> str:

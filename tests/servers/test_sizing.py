@@ -7,24 +7,22 @@ import time
 from random import Random
 
 import pytest
-from serving import ROOT, on_page
+from pages import ROOT, blocks, typed
+from serving import on_page
 from simpycity.core import Raw
 
 from simpycity_template import PoolTimeout
 from simpycity_template.sizing import Request, main, requests, simulate
 
-COMMAND = "python -m simpycity_template.sizing"
-
 
 def test_the_command_on_the_page_prints_what_the_page_shows():
-    (line,) = [
-        line for line in (ROOT / "docs/sizing.rst").read_text().splitlines() if COMMAND in line
-    ]
-    arguments = line.partition(COMMAND)[2].split()
+    (console,) = blocks("docs/sizing.rst", "console")
+    (command,) = typed(console.text)
+    python, *arguments = command.split()
+    assert python == "python"
     run = subprocess.run(
-        [sys.executable, "-m", "simpycity_template.sizing", *arguments],
-        capture_output=True, text=True, check=True, cwd=ROOT,
-    )  # fmt: skip
+        [sys.executable, *arguments], capture_output=True, text=True, check=True, cwd=ROOT
+    )
     assert run.stdout == on_page("output", "sizing.rst")
 
 

@@ -1,0 +1,141 @@
+"""The how-to pages, followed by hand: their settings are set and their commands typed."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from docutils import nodes
+from packaging.requirements import Requirement
+from pages import ROOT, blocks, shape, tree, typed
+from projects import Visitor, change, create, paster, served
+from simpycity.core import Raw
+from support import until
+
+from simpycity_template import PoolTimeout, get_manager
+
+CONNECTIONS = "docs/connections.rst"
+INSTALLING = [f"docs/frameworks/{name}.rst" for name in ("celery", "django", "flask", "pyramid")]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    return create(tmp_path_factory.mktemp("howto"), "HelloWorld", "example=False")
+
+
+def shell(command, cwd):
+    """Type a command; one that goes on until Ctrl-C gets that after its first line."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    process = subprocess.Popen(
+        ["bash", "-c", f"exec {command}"],
+        cwd=cwd,
+        env={**os.environ, "PATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    first = ""
+    if "--watch" in command:
+        first = process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, f"{command}\n{first}{rest}"
+    return first + rest
+
+
+def test_the_page_on_connections_leads_to_their_holders(project):
+    ini = project / "development.ini"
+    (console,) = blocks(CONNECTIONS, "console")
+    without = re.sub(r"(?m)^simpycity\.(tag_statements|status_page) = .*\n", "", ini.read_text())
+    settings = "".join(block.text for block in blocks(CONNECTIONS, "ini"))
+    ini.write_text(without.replace("simpycity.dsn =", settings + "simpycity.dsn ="))
+    assert paster("make-config", "HelloWorld", "production.ini", cwd=project).returncode == 0
+    (dsn,) = re.findall(r"(?m)^simpycity\.dsn = (.*)", ini.read_text())
+    change(project / "production.ini", "simpycity.dsn", dsn)
+    with served(project) as address:
+        visitor = Visitor(address)
+        visitor.get("/")
+        assert "Connections of" in visitor.get("/_connections")
+        said = [shell(command, project) for command in typed(console.text)]
+    assert all("idle" in shown for shown in said)
+
+
+def test_the_tests_of_a_project_are_run_as_the_page_says(project):
+    (console,) = blocks("docs/testing.rst", "console")
+    install, run = typed(console.text)
+    assert is_installed(install)
+    assert " passed" in shell(run, project)
+
+
+@pytest.mark.parametrize("page", INSTALLING)
+def test_what_a_page_installs_is_an_extra_of_ours(page):
+    (console,) = blocks(page, "console")
+    (install,) = typed(console.text)
+    assert is_installed(install)
+
+
+def test_the_commands_in_the_readmes_table_run(project):
+    (table, *_) = tree("README.txt").findall(nodes.table)
+    commands = [
+        command
+        for entry in table.findall(nodes.literal)
+        if (command := entry.astext()).startswith(("paster ", "pytest"))
+    ]
+    assert len(commands) == 5
+    (project / "production.ini").unlink(missing_ok=True)
+    for command in commands:
+        shell(command, project)
+    assert (project / "helloworld" / "controllers" / "pages.py").exists()
+
+
+def test_what_make_is_asked_for_in_the_readme_it_has():
+    (text,) = blocks("README.txt", "text")
+    for command in text.text.splitlines():
+        assert shell(f"{command} --dry-run", ROOT)
+
+
+def is_installed(command):
+    """Whether ``pip install …`` names what is installed, with extras that it has."""
+    assert command.startswith("pip install ")
+    for word in command.removeprefix("pip install ").split():
+        wanted = Requirement(word.strip('"'))
+        extras = metadata.metadata(wanted.name).get_all("Provides-Extra", [])
+        if not wanted.extras <= set(extras):
+            return False
+    return True
+
+
+def test_an_exhausted_pool_is_told_as_the_page_shows(dsn):
+    sales = Raw("SELECT * FROM sales(%s)", ["year"])
+    go_on = threading.Event()
+
+    def run():
+        with manager.scope("report"):
+            sales(2026)
+            go_on.wait(60)
+
+    manager = get_manager("helloworld")
+    manager.configure(
+        {"simpycity.dsn": dsn, "simpycity.pool_size": 1, "simpycity.max_overflow": 0}
+        | {"simpycity.pool_timeout": 0.1}
+    )
+    Raw("CREATE FUNCTION sales(int) RETURNS int LANGUAGE sql AS 'SELECT $1'")()
+    manager.commit()
+    manager.cleanup()
+    holder = threading.Thread(target=run, name="nightly")
+    holder.start()
+    try:
+        until(lambda: [entry for entry in manager.status() if entry.last_sql])
+        with pytest.raises(PoolTimeout) as raised:
+            manager.open()
+    finally:
+        go_on.set()
+        holder.join(10)
+        manager.dispose()
+    (shown,) = blocks(CONNECTIONS, "text")
+    assert re.fullmatch(shape(shown.text), str(raised.value).strip())
