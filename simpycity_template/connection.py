@@ -14,7 +14,9 @@ from simpycity_template import fork
 from simpycity_template.holder import Holder
 from simpycity_template.merging import MergingConnection
 
-END_TIMEOUT = 5  # seconds; for a statement of another thread to end after it was cancelled
+END_TIMEOUT = 5  # seconds; for the statements of other threads to end after they were cancelled
+COPY_TIMEOUT = 0.3  # seconds; of these, for what may not end though it was cancelled
+PAUSE = 0.02  # seconds; between cancelling a statement and cancelling it again
 
 IDLE = extensions.TRANSACTION_STATUS_IDLE
 ACTIVE = extensions.TRANSACTION_STATUS_ACTIVE
@@ -53,21 +55,23 @@ class Connection(MergingConnection):
         Raises:
             psycopg2.errors.TransactionResolutionUnknown: the connection broke meanwhile.
         """
-        try:
-            super().commit()
-            if self.get_transaction_status() == extensions.TRANSACTION_STATUS_INTRANS:
-                self.run("COMMIT")
-        except psycopg2.DatabaseError as error:
-            self.check_outcome(error)
-            raise
-        self.begun = False
+        with self.turn:
+            try:
+                super().commit()
+                if self.get_transaction_status() == extensions.TRANSACTION_STATUS_INTRANS:
+                    self.run("COMMIT")
+            except psycopg2.DatabaseError as error:
+                self.check_outcome(error)
+                raise
+            self.begun = False
 
     def rollback(self) -> None:
         """Roll back, also after a BEGIN by hand in autocommit mode."""
-        super().rollback()
-        if self.get_transaction_status() != IDLE:
-            self.run("ROLLBACK")
-        self.begun = False
+        with self.turn:
+            super().rollback()
+            if self.get_transaction_status() != IDLE:
+                self.run("ROLLBACK")
+            self.begun = False
 
     def check_outcome(self, error: psycopg2.DatabaseError) -> None:
         """After ``error`` of a COMMIT: raise another if nobody can know what became of it."""
@@ -128,29 +132,79 @@ class Connection(MergingConnection):
         """Whether its server takes no writes any more, as it reports by itself since version 14."""
         return self._is_read_only() and not self._was_read_only
 
-    def end(self) -> None:
-        """Close it, also while another thread uses it: its statement is cancelled first.
+    def end(self, deadline: float | None = None) -> None:
+        """Close it politely, also while another thread uses it: its statement is cancelled first.
 
         Without that, closing would wait for the statement however long it takes, and for ever
         where the network swallows the answer.
+
+        Arguments:
+            deadline: when to close it all the same, ``end_deadline()`` by default.
         """
-        deadline = monotonic() + END_TIMEOUT
-        with suppress(psycopg2.Error, OSError):
-            while self.get_transaction_status() == ACTIVE and monotonic() < deadline:
-                self.cancel()
-                sleep(0.005)
-        with suppress(psycopg2.Error, OSError):
-            # Who still waits for an answer, or begins to at this moment, finds the end of it.
-            # The goodbye to the server can be sent all the same.
-            with socket.socket(fileno=os.dup(self.fileno())) as line:
+        deadline = deadline or end_deadline()
+        mine = False
+        try:
+            with suppress(psycopg2.Error, OSError):
+                mine = self._take_turn(deadline)
+                if mine:
+                    self._end_copy(deadline)
+            with suppress(psycopg2.Error, OSError), self._line() as line:
+                # Who still waits for an answer finds the end of it. The goodbye to the server can
+                # be sent all the same.
                 line.shutdown(socket.SHUT_RD)
-        self.close()
+            self.close()
+        finally:
+            if mine:
+                self.turn.release()
+
+    def _take_turn(self, deadline: float) -> bool:
+        """End what another thread says, and see that it says no more; False where that fails."""
+        while not self.turn.acquire(timeout=PAUSE):
+            if not self._interrupt(deadline):
+                return False
+        return True
+
+    def _end_copy(self, deadline: float) -> None:
+        """End what takes no turn: a psycopg2 cursor of another thread, a COPY left half-way.
+
+        Such a COPY goes on for ever, because nobody reads it to its end.
+        """
+        deadline = min(deadline, monotonic() + COPY_TIMEOUT)
+        while self.get_transaction_status() == ACTIVE and self._interrupt(deadline):
+            sleep(PAUSE)
+
+    def _interrupt(self, deadline: float) -> bool:
+        """Cancel what is under way; False where it is too late or the server does not answer."""
+        # psycopg2 cancels with the interpreter in its hands, so a server that does not answer
+        # would stop every thread.
+        if monotonic() > deadline or not self._server_answers(deadline):
+            return False
+        self.cancel()
+        return True
+
+    def _server_answers(self, deadline: float) -> bool:
+        """Whether the server has time for a new client, which leaves again without a word."""
+        with suppress(OSError), self._line() as line, socket.socket(line.family) as trial:
+            trial.settimeout(max(deadline - monotonic(), 0))
+            trial.connect(line.getpeername())
+            trial.shutdown(socket.SHUT_WR)
+            return trial.recv(1) == b""
+        return False
+
+    def _line(self) -> socket.socket:
+        """The socket to the server, for a ``with`` block that may outlast the connection."""
+        return socket.socket(fileno=os.dup(self.fileno()))
 
     def _is_read_only(self) -> bool:
         return "on" in (
             self.get_parameter_status("in_hot_standby"),
             self.get_parameter_status("default_transaction_read_only"),
         )
+
+
+def end_deadline() -> float:
+    """When what is ended from now on has to be closed, in seconds of the monotonic clock."""
+    return monotonic() + END_TIMEOUT
 
 
 # Every one of this process, also those that a thread has in its hands at the moment of a fork.

@@ -5,6 +5,7 @@ A cursor that outlives its scope must not speak: by then its connection serves a
 
 import re
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import psycopg2
@@ -29,6 +30,14 @@ def _check_scope(cursor: Any) -> None:
         )
 
 
+_ALONE: AbstractContextManager[object] = nullcontext()
+
+
+def _turn(cursor: Any) -> AbstractContextManager[object]:
+    """For as long as the cursor speaks with the server."""
+    return cursor.connection.turn if cursor.holder else _ALONE
+
+
 def _in_scope(name: str, server_side_only: bool = False) -> Any:
     """The method ``name`` as it is, for as long as the cursor's scope lasts.
 
@@ -37,9 +46,11 @@ def _in_scope(name: str, server_side_only: bool = False) -> Any:
     own = getattr(Cursor, name)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.name or not server_side_only:
-            _check_scope(self)
-        return own(self, *args, **kwargs)
+        if server_side_only and not self.name:
+            return own(self, *args, **kwargs)
+        _check_scope(self)
+        with _turn(self):
+            return own(self, *args, **kwargs)
 
     method.__name__, method.__doc__ = name, own.__doc__
     return method
@@ -73,20 +84,21 @@ class ScopedCursor:
             # A COMMIT or ROLLBACK was written as SQL. psycopg2 believes its transaction goes on
             # and would send this statement without BEGIN: the server would commit it by itself.
             connection.rollback()
-        try:
-            if not (holder and connection.can_merge() and _began_with(self, query, vars)):
-                self.merged = False
-                DictCursor.execute(self, query, vars)
-        except psycopg2.DatabaseError as error:
-            if holder and _COMMIT.search(holder.last_sql):
-                connection.check_outcome(error)
-            _tell_why(connection, error)
-            raise
-        finally:
-            if holder and not connection.merges and not connection.closed:
-                # Beside COMMIT also BEGIN may be written as SQL.
-                state = connection.get_transaction_status()
-                connection.begun = connection.autocommit and state != IDLE
+        with _turn(self):
+            try:
+                if not (holder and connection.can_merge() and _began_with(self, query, vars)):
+                    self.merged = False
+                    DictCursor.execute(self, query, vars)
+            except psycopg2.DatabaseError as error:
+                if holder and _COMMIT.search(holder.last_sql):
+                    connection.check_outcome(error)
+                _tell_why(connection, error)
+                raise
+            finally:
+                if holder and not connection.merges and not connection.closed:
+                    # Beside COMMIT also BEGIN may be written as SQL.
+                    state = connection.get_transaction_status()
+                    connection.begun = connection.autocommit and state != IDLE
 
     @property
     def query(self: Any) -> bytes | None:

@@ -14,6 +14,7 @@ others is as if psycopg2 had begun it. Three rules keep that safe:
 
 import re
 import select
+import threading
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
@@ -44,12 +45,14 @@ def _after(prepare: Callable[[Any, str], None], name: str) -> Any:
     own: Any = getattr(extensions.connection, name)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        prepare(self, name)
-        return own(self, *args, **kwargs)
+        with self.turn:
+            prepare(self, name)
+            return own(self, *args, **kwargs)
 
     def setter(self: Any, value: Any) -> None:
-        prepare(self, name)
-        own.__set__(self, value)
+        with self.turn:
+            prepare(self, name)
+            own.__set__(self, value)
 
     if not callable(own):
         return property(own.__get__, setter, doc=own.__doc__)
@@ -63,6 +66,7 @@ class MergingConnection(extensions.connection):
     Attributes:
         merges: whether it may: not before it is told so, nor after anybody has changed how its
             transactions begin.
+        turn: held by whoever speaks with the server, so that others can wait for an end of it.
     """
 
     merges = False
@@ -72,6 +76,8 @@ class MergingConnection(extensions.connection):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        # psycopg2 has one too, but nobody can wait for that with a timeout.
+        self.turn = threading.RLock()
         self._answered = monotonic()
         self._poll = _poll(self.fileno())
 
@@ -127,28 +133,31 @@ class MergingConnection(extensions.connection):
 
     def commit(self) -> None:
         """Commit."""
-        if not self._merged:
-            return self._end(super().commit)
-        open_on_server = self.get_transaction_status() != _IDLE
-        try:
-            if open_on_server:
-                self.run("COMMIT")
-        finally:
-            # As psycopg2 does: also where it failed, no transaction is left.
-            self._ended()
+        with self.turn:
+            if not self._merged:
+                return self._end(super().commit)
+            open_on_server = self.get_transaction_status() != _IDLE
+            try:
+                if open_on_server:
+                    self.run("COMMIT")
+            finally:
+                # As psycopg2 does: also where it failed, no transaction is left.
+                self._ended()
 
     def rollback(self) -> None:
         """Roll back."""
-        if not self._merged:
-            return self._end(super().rollback)
-        if self.get_transaction_status() != _IDLE:
-            self.run("ROLLBACK")
-        self._ended()
+        with self.turn:
+            if not self._merged:
+                return self._end(super().rollback)
+            if self.get_transaction_status() != _IDLE:
+                self.run("ROLLBACK")
+            self._ended()
 
     def run(self, sql: str) -> None:
         """Execute a statement that returns nothing."""
-        extensions.cursor(self).execute(sql)
-        self._answered = monotonic()
+        with self.turn:
+            extensions.cursor(self).execute(sql)
+            self._answered = monotonic()
 
     def cursor(self, name: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Open a cursor, a server-side one where it has a name."""

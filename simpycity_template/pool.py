@@ -15,13 +15,13 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, sleep
 
 import psycopg2
 from psycopg2 import extensions
 
 from simpycity_template import fork, tag
-from simpycity_template.connection import Connection
+from simpycity_template.connection import PAUSE, Connection, end_deadline
 from simpycity_template.errors import PoolTimeout
 from simpycity_template.events import Events
 from simpycity_template.holder import Holder, Status, transaction_state
@@ -128,8 +128,12 @@ class Pool:
             self._waiters.clear()
         for waiter in waiters:
             waiter.served.set()
+        deadline = end_deadline()
         for connection in connections:
-            connection.end()
+            connection.end(deadline)
+        # Who is connecting closes that connection at once. At exit there is no later for it.
+        while self._is_opening() and monotonic() < deadline:
+            sleep(PAUSE)
         self._watch.stop()
         self._settle()
 
@@ -236,6 +240,13 @@ class Pool:
             # What a listener did not commit must not be committed with the holder's work.
             connection.rollback()
         return connection
+
+    def _is_opening(self) -> bool:
+        """Whether a connection is on its way, or on its way back although it is open."""
+        with self._lock:
+            opening = bool(self._opening) or not all(connection.closed for connection in self._held)
+        self._settle()
+        return opening
 
     def _abandon(self, holder: Holder) -> None:
         """Leave to the next in the queue whatever is reserved for ``holder``."""
