@@ -12,6 +12,7 @@ from psycopg2 import errors, extensions
 
 from simpycity_template import fork
 from simpycity_template.holder import Holder
+from simpycity_template.last_words import told
 from simpycity_template.merging import MergingConnection
 
 END_TIMEOUT = 5  # seconds; for the statements of other threads to end after they were cancelled
@@ -77,6 +78,7 @@ class Connection(MergingConnection):
         """After ``error`` of a COMMIT: raise another if nobody can know what became of it."""
         # An error that the server told has a code.
         if self.closed or error.pgcode is None:
+            error = told(self, error)
             self.close()
             self.outcome_unknown = True
             raise errors.TransactionResolutionUnknown(

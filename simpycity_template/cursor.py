@@ -14,6 +14,7 @@ from psycopg2.extras import DictCursor
 from simpycity.handle import Cursor, TypedCursor
 
 from simpycity_template.corrections import corrects
+from simpycity_template.last_words import raise_told
 from simpycity_template.merging import BEGIN
 
 IDLE = extensions.TRANSACTION_STATUS_IDLE
@@ -50,7 +51,10 @@ def _in_scope(name: str, server_side_only: bool = False) -> Any:
             return own(self, *args, **kwargs)
         _check_scope(self)
         with _turn(self):
-            return own(self, *args, **kwargs)
+            try:
+                return own(self, *args, **kwargs)
+            except psycopg2.DatabaseError as error:
+                raise_told(self.connection, error)
 
     method.__name__, method.__doc__ = name, own.__doc__
     return method
@@ -92,8 +96,7 @@ class ScopedCursor:
             except psycopg2.DatabaseError as error:
                 if holder and _COMMIT.search(holder.last_sql):
                     connection.check_outcome(error)
-                _tell_why(connection, error)
-                raise
+                raise_told(connection, error)
             finally:
                 if holder and not connection.merges and not connection.closed:
                     # Beside COMMIT also BEGIN may be written as SQL.
@@ -129,17 +132,6 @@ class ScopedCursor:
             _check_scope(self)
         for row in DictCursor.__iter__(self):
             yield self.callback(row) if self.callback else row
-
-
-def _tell_why(connection: Any, error: psycopg2.DatabaseError) -> None:
-    """Put into ``error`` what the server said before it ended the session, and libpq heard.
-
-    Since libpq 14 psycopg2 is told only that the connection was closed.
-    """
-    if connection.closed and error.pgcode is None:
-        heard = connection.info.error_message
-        if heard and heard.endswith(str(error)):
-            error.args = (heard,)
 
 
 def _began_with(cursor: Any, query: Any, vars: Any) -> bool:

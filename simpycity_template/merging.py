@@ -23,6 +23,8 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
+from simpycity_template.last_words import raise_told
+
 BEGIN = b"BEGIN;\n"
 """On a line of its own, so that the line which PostgreSQL quotes in an error is as written."""
 
@@ -156,7 +158,10 @@ class MergingConnection(extensions.connection):
     def run(self, sql: str) -> None:
         """Execute a statement that returns nothing."""
         with self.turn:
-            extensions.cursor(self).execute(sql)
+            try:
+                extensions.cursor(self).execute(sql)
+            except psycopg2.DatabaseError as error:
+                raise_told(self, error)
             self._answered = monotonic()
 
     def cursor(self, name: Any = None, *args: Any, **kwargs: Any) -> Any:

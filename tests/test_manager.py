@@ -14,7 +14,7 @@ from simpycity.handle import Handle
 from simpycity.model import SimpleModel
 from support import backend, in_thread, in_use, pid, until
 
-from simpycity_template import TransactionLost, get_manager
+from simpycity_template import TransactionLost, get_manager, last_words
 from simpycity_template.scope import Scope
 
 
@@ -45,6 +45,17 @@ def kill(witness_in):
         witness_in("SELECT pg_terminate_backend(%s, 5000)", backend_pid)
 
     return kill
+
+
+@pytest.fixture
+def gone(witness_in):
+    """Waits for the server to end a session by itself."""
+
+    def gone(backend_pid):
+        session = "SELECT 1 FROM pg_stat_activity WHERE pid = %s"
+        until(lambda: not witness_in(session, backend_pid))
+
+    return gone
 
 
 insert = Raw("INSERT INTO notes VALUES (%s, 'text')", ["id"])
@@ -543,15 +554,64 @@ class TestFirstErrors:
 
     # Its own session, so that the statement is under way.
     TERMINATE = Raw("SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(20)")
+    SHUTDOWN = (errors.AdminShutdown, "FATAL:  terminating connection due to administrator command")
 
     def test_an_administrators_command(self, manager):
         backend()
-        # AdminShutdown, where libpq tells psycopg2 the code: not since libpq 14.
-        error, message = psycopg2.OperationalError, "due to administrator command"
-        self.fails(self.TERMINATE, error, message, then=TransactionLost)
+        self.fails(self.TERMINATE, *self.SHUTDOWN, then=TransactionLost)
+
+    def test_an_administrators_command_between_two_statements(self, manager, kill):
+        kill(backend())
+        self.fails(pid, *self.SHUTDOWN, then=TransactionLost)
+
+    def test_an_administrators_command_in_a_server_side_cursor(self, manager, kill):
+        session = backend()
+        rows = manager.handle().cursor(name="numbers")
+        rows.execute("SELECT generate_series(1, 10)")
+        kill(session)
+        self.fails(rows.fetchone, *self.SHUTDOWN, then=TransactionLost)
+
+    def test_an_administrators_command_has_its_code(self, manager):
+        with pytest.raises(psycopg2.OperationalError) as told:
+            self.TERMINATE()
+        assert told.value.pgcode == "57P01"
+        assert told.value.pgerror == str(told.value)
+
+    def test_an_administrators_command_in_another_language_keeps_its_message(
+        self, manager, monkeypatch
+    ):
+        monkeypatch.setattr(last_words, "_CODES", {"Verbindung wird abgebrochen": "57P01"})
+        backend()
+        self.fails(self.TERMINATE, psycopg2.OperationalError, self.SHUTDOWN[1], TransactionLost)
+
+    def test_an_administrators_command_before_commit_is_in_its_error(self, manager, notes, kill):
+        insert(1)
+        kill(backend())
+        with pytest.raises(errors.TransactionResolutionUnknown, match=self.SHUTDOWN[1]):
+            manager.commit()
+
+    def test_the_servers_patience_with_a_transaction(self, manager, gone):
+        Raw("SET LOCAL idle_in_transaction_session_timeout = 10")()
+        gone(manager.handle().conn.backend_pid)
+        error = errors.IdleInTransactionSessionTimeout
+        self.fails(pid, error, "due to idle-in-transaction timeout", then=TransactionLost)
+
+    def test_the_servers_limit_for_a_transaction(self, manager):
+        Raw("SET LOCAL transaction_timeout = 10")()
+        sleep, error = Raw("SELECT pg_sleep(20)"), errors.TransactionTimeout
+        self.fails(sleep, error, "due to transaction timeout", then=TransactionLost)
+
+    def test_the_servers_patience_with_an_idle_session(self, manager, gone):
+        handle = manager.open(isolation_level=0)
+        Raw("SET idle_session_timeout = 10")(options={"handle": handle})
+        gone(handle.conn.backend_pid)
+        with pytest.raises(errors.IdleSessionTimeout, match="due to idle-session timeout"):
+            backend(handle)
+        # No transaction is lost.
+        assert backend(handle)
 
     def test_a_block_tells_the_error_that_ended_it(self, manager, notes):
-        told = pytest.raises(psycopg2.OperationalError, match="due to administrator command")
+        told = pytest.raises(errors.AdminShutdown, match="due to administrator command")
         with told, manager.transaction():
             insert(1)
             with manager.transaction():
