@@ -7,7 +7,7 @@ VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
 SOURCES := setup.py pyproject.toml psycopg2-from-binary/pyproject.toml
 
-.PHONY: help demo test test-all soak lint docs bench clean
+.PHONY: help demo test test-all soak lint docs screenshots bench clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' Makefile
@@ -30,6 +30,9 @@ lint: $(VENV)/dev.done  ## check style and types
 
 docs: $(VENV)/dev.done  ## build the documentation into docs/_build
 	$(VENV)/bin/python -m sphinx -q -W docs docs/_build
+
+screenshots: $(VENV)/dev.done  ## take the pictures of the documentation anew
+	SCREENSHOTS=docs/images $(VENV)/bin/python -m pytest tests/test_browser.py tests/test_status_page.py
 
 bench: $(VENV)/bench.done  ## compare the speed with what people would pick instead; takes minutes
 	$(VENV)/bin/python benchmarks/compare.py

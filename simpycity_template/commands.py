@@ -154,23 +154,27 @@ def cells(session: Session) -> tuple[str, ...]:
     waits = session.waits_for or ""
     if session.blocked_by:
         waits = f"{waits or 'a lock'}; blocked by {', '.join(session.blocked_by)}"
-    holder = session.holder
-    held_by = ""
-    if holder and session.state != "idle":
-        held_by = (
-            f"{holder.label}, thread {holder.thread} of {holder.process}, {from_here(holder.place)}"
-        )
     if session.state is None:
-        return (str(session.pid), "?", f"hidden: role {session.user}", "?", "?", "?", "?")
+        return (str(session.pid), "", f"hidden: role {session.user}", "", "", "", "")
     return (
         str(session.pid),
         session.client,
         f"{session.state} {seconds(session.state_age)}",
         seconds(session.transaction_age),
         waits,
-        held_by,
+        held_by(session),
         session.sql,
     )
+
+
+def held_by(session: Session) -> str:
+    """Who works in a session, where its statements say so."""
+    holder = session.holder
+    if holder is None or session.state == "idle":
+        return ""
+    # Work outside a scope is called as its thread.
+    label = "" if holder.label == holder.thread else f"{holder.label}, "
+    return f"{label}thread {holder.thread} of {holder.process}, {from_here(holder.place)}"
 
 
 def seconds(age: float | None) -> str:
@@ -195,9 +199,23 @@ def summary(look: Look) -> str:
     )
 
 
+def verdict(look: Look) -> str:
+    """What to look at first; empty where no session is idle in a transaction for long."""
+    worst = look.sessions[0] if look.sessions else None
+    if worst is None or worst.idle_in_transaction <= 1:
+        return ""
+    idle = f"Session {worst.pid} has been idle in a transaction for {seconds(worst.state_age)}"
+    return f"{idle}: {held_by(worst) or f'client {worst.client}'}"
+
+
 def remarks(look: Look) -> list[str]:
-    """What the reader should know about what is not there."""
+    """What else the reader should know."""
     said = []
+    if verdict(look):
+        said.append(
+            "A transaction ends with its scope: a request is one, and other work needs a block "
+            '`with manager.scope("what it does"):` around each piece of it.'
+        )
     hidden = sorted({session.user for session in look.sessions if session.hidden})
     if hidden:
         said.append(
@@ -224,6 +242,8 @@ def show(looks: list[Look]) -> None:
         return
     for look in looks:
         print(summary(look))
+        if verdict(look):
+            print(verdict(look))
         rows = [HEADINGS, *(cells(session) for session in look.sessions)]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         for row in rows if look.sessions else []:
@@ -259,14 +279,24 @@ def _picture(look: Look) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(expand=True)
-    for heading in HEADINGS:
-        table.add_column(heading, overflow="fold", ratio=3 if heading in HEADINGS[5:] else None)
+    table = Table("Session", "State", "Held by, and the last statement", expand=True)
+    table.columns[1].ratio, table.columns[2].ratio = 2, 3
     for session in look.sessions:
+        pid, client, state, transaction, waits, holder, sql = cells(session)
+        stacked = (
+            (pid, client),
+            (state, transaction and f"transaction {transaction}", waits and f"waits for {waits}"),
+            (holder, sql),
+        )
         # Texts, not strings: in those rich would take [brackets] for markup.
-        table.add_row(*map(Text, cells(session)), style=_colour(session))
-    said = [Text(remark, style="yellow") for remark in remarks(look)]
-    return Group(Text(summary(look), style="bold"), table if look.sessions else Text(""), *said)
+        row = (Text("\n".join(filter(None, lines)), overflow="fold") for lines in stacked)
+        table.add_row(*row, style=_colour(session))
+    return Group(
+        Text(summary(look), style="bold"),
+        Text(verdict(look), style="bold red"),
+        table if look.sessions else Text(""),
+        *(Text(remark, style="yellow") for remark in remarks(look)),
+    )
 
 
 def _colour(session: Session) -> str:

@@ -160,13 +160,14 @@ def _elsewhere(manager: Manager, ours: set[int]) -> dict[str, Any]:
             link.close()
     except psycopg2.Error as error:
         return {"problem": f"PostgreSQL does not answer: {str(error).strip()}", "sessions": []}
-    return {
-        "problem": None,
-        "sessions": [
-            {**asdict(session), "here": session.pid in ours, "hidden": session.hidden}
-            for session in found
-        ],
-    }
+    entries = [
+        {**asdict(session), "here": session.pid in ours, "hidden": session.hidden}
+        for session in found
+    ]
+    for entry in entries:
+        if entry["holder"]:
+            entry["holder"]["place"] = from_here(entry["holder"]["place"])
+    return {"problem": None, "sessions": entries}
 
 
 @cache

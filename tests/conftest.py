@@ -117,13 +117,15 @@ _manager_numbers = count(1)
 def make_manager(dsn: str) -> Iterator[Callable[..., Manager]]:
     """Makes managers of the fresh database; settings are given without their prefix.
 
+    Each has a name of its own where none is given.
+
     The manager made last is Simpycity's handle factory until the test ends.
     """
     made = []
     factory = simpycity.config.handle_factory
 
-    def make(default: bool = True, **settings: object) -> Manager:
-        manager = get_manager(f"test {next(_manager_numbers)}")
+    def make(name: str = "", default: bool = True, **settings: object) -> Manager:
+        manager = get_manager(name or f"test {next(_manager_numbers)}")
         given = {"dsn": dsn, "pool_timeout": 5, **settings}
         config = {f"simpycity.{key}": value for key, value in given.items()}
         manager.configure(config, default=default)

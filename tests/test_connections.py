@@ -65,7 +65,7 @@ def terminal(ini, *options):
     """`paster connections` in a terminal: its process, and a function that reads the screen."""
     master, slave = pty.openpty()
     environment = {
-        **os.environ, "PYTHONPATH": str(ini.parent), "TERM": "xterm-256color", "COLUMNS": "200",
+        **os.environ, "PYTHONPATH": str(ini.parent), "TERM": "xterm-256color", "COLUMNS": "80",
         "LINES": "50",
     }  # fmt: skip
     process = subprocess.Popen(
@@ -161,16 +161,20 @@ def _find(dsn, name, pid):
     return found
 
 
-def test_in_a_pipe_it_is_plain_text(ini, idle_in_transaction, manager):
+def test_in_a_pipe_it_is_plain_text(ini, idle_in_transaction, manager, dsn):
+    until(lambda: _find(dsn, manager.name, idle_in_transaction).idle_in_transaction > 1)
     done = paster(ini)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.isascii()
     assert "\x1b" not in done.stdout
-    summary, headings, session = done.stdout.splitlines()
+    summary, verdict, headings, session, advice = done.stdout.splitlines()
     assert summary.startswith(f"{manager.name}: 1 sessions, 1 idle in transaction, 0 blocked")
     assert headings.split("  ")[0] == "Session"
     assert session.startswith(str(idle_in_transaction))
     assert "GET /notes/7, thread MainThread of" in session
+    assert verdict.startswith(f"Session {idle_in_transaction} has been idle in a transaction for ")
+    assert "GET /notes/7, thread MainThread of" in verdict
+    assert "manager.scope" in advice
 
 
 @pytest.mark.parametrize(("limit", "status"), [("0", 1), ("3600", 0)])
@@ -223,6 +227,8 @@ def test_a_terminal_has_a_table_that_is_live_until_ctrl_c(ini, manager, idle_in_
     with terminal(ini, "--watch") as (process, screen):
         until(lambda: "GET /notes/7" in screen(), 60)
         assert "\x1b[" in screen()
+        # 80 columns are enough for who it is in one line.
+        assert "GET /notes/7, thread MainThread" in re.sub(r"\x1b\[[\d;?]*\w", "", screen())
         assert "│" in screen() or "┃" in screen()
         with blocked(dsn, manager.name) as waiter:
             until(lambda: str(waiter) in screen(), 60)

@@ -30,9 +30,7 @@ def test_the_way_by_hand(tmp_path):
     checkout = tmp_path / "checkout"
     ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "_build")
     shutil.copytree(ROOT, checkout, ignore=ignored)
-    by_hand, with_answers, sizing = (
-        typed(block.text) for block in blocks("README.txt", "console")
-    )
+    by_hand, with_answers, sizing = (typed(block.text) for block in blocks("README.txt", "console"))
     *before, serve = by_hand
     assert serve == "paster serve --reload development.ini"
 

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import threading
 from contextlib import contextmanager
 from socketserver import ThreadingMixIn
@@ -9,6 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.util import setup_testing_defaults
 
 import pytest
+from selenium.webdriver.common.by import By
 from simpycity.core import Raw
 from support import in_thread, until
 
@@ -177,22 +180,23 @@ def test_the_picture_has_the_peak_of_each_second_and_the_level_between(make_mana
 
 
 def test_an_exhausted_pool_names_thread_code_line_and_statement(make_manager, browser, screenshot):
-    from selenium.webdriver.common.by import By
-
-    manager = make_manager(status_page="true", pool_size=1, max_overflow=0, pool_timeout=0.2)
+    # The name is for the picture in the documentation.
+    manager = make_manager(
+        "helloworld", status_page="true", pool_size=1, max_overflow=0, pool_timeout=0.2
+    )
 
     def ask(environ, start_response):
         sleeper("x")
         return hello(environ, start_response)
 
     application = StatusPage(ManagerMiddleware(ask, manager), manager)
-    with forgetful_thread(manager, "nightly <script>"), served(application) as address:
+    with forgetful_thread(manager, "nightly report"), served(application) as address:
         with pytest.raises(PoolTimeout):
             in_thread(lambda: get(application, "/notes"))
         browser.get_log("browser")
         browser.get(f"{address}/_connections")
         (card,) = browser.find_elements(By.CSS_SELECTOR, "#held .card")
-        assert "nightly <script>" in card.text
+        assert "nightly report" in card.text
         assert "thread forgetful" in card.text
         assert re.search(r"test_status_page\.py:\d+ in hold_on", card.text)
         assert "SELECT ?, %s" in card.text
@@ -201,11 +205,55 @@ def test_an_exhausted_pool_names_thread_code_line_and_statement(make_manager, br
         assert "gave up after 0.2 s" in waited.text
         assert "at most 1 of 1 in use" in browser.find_element(By.ID, "told").text
         assert browser.find_elements(By.CSS_SELECTOR, "svg .use")
+        verdict = browser.find_element(By.ID, "verdict")
+        until(lambda: "has kept a transaction open" in verdict.text)
+        assert verdict.text.startswith("All 1 connections are in use; waiting: 0. Look at tests/")
+        assert "“nightly report”, thread forgetful, took a connection there" in verdict.text
         assert browser.get_log("browser") == []
         screenshot("connections")
     # It is live: who has let go is gone, and so is the server.
     clock = browser.find_element(By.ID, "clock")
     until(lambda: "does not answer" in clock.text)
+
+
+# Keeps its transaction open until its input ends.
+ELSEWHERE = """
+import sys
+from simpycity.core import Raw
+from simpycity_template import get_manager
+
+name, dsn = sys.argv[1:]
+manager = get_manager(name)
+manager.configure({"simpycity.dsn": dsn, "simpycity.tag_statements": "true"})
+with manager.scope("nightly <b>report</b>"):
+    Raw("SELECT '<i>a secret</i>' AS \\"<i>\\"")()
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_the_holder_of_a_session_of_another_process_is_named(make_manager, dsn, browser):
+    manager = make_manager(status_page="true")
+    program = [sys.executable, "-c", ELSEWHERE, manager.name, dsn]
+    with (
+        subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other,
+        served(StatusPage(hello, manager)) as address,
+    ):
+        assert other.stdout.readline() == "ready\n"
+        browser.get(f"{address}/_connections")
+        (card,) = browser.find_elements(By.CSS_SELECTOR, "#others .card")
+        assert "nightly <b>report</b>" in card.text
+        assert "idle in transaction for" in card.text
+        assert f"process {other.pid}@" in card.text
+        assert "thread MainThread" in card.text
+        assert "<string>:10 in <module>" in card.text
+        assert 'SELECT ? AS "<i>"' in card.text
+        verdict = browser.find_element(By.ID, "verdict")
+        until(lambda: "has kept a transaction open for" in verdict.text)
+        assert verdict.text.startswith("Look at <string>:10 in <module>: “nightly <b>report</b>”,")
+        other.stdin.close()
+        until(lambda: browser.find_element(By.ID, "others").text == "None.")
+        assert verdict.text == "Nobody keeps a transaction open."
 
 
 def test_on_a_telephone_nothing_sticks_out(make_manager, browser):
