@@ -76,8 +76,9 @@ import asyncio, django
 django.setup()
 from asgiref.testing import ApplicationCommunicator
 from django.core.asgi import get_asgi_application
+from django.core.wsgi import get_wsgi_application
 from django.core.management import call_command
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.test.utils import setup_test_environment
 from notes.model import count, manager
 setup_test_environment()
@@ -102,9 +103,19 @@ with manager.scope("test"):
     call_command("count_notes", times=3)
     assert labels() == ["test"]
 
-abandoned = Client().get("/numbers")
-next(iter(abandoned.streaming_content))
-assert labels() == ["GET /numbers"]
+def begun():
+    # What a server gets, and begins to send.
+    environ = RequestFactory().get("/numbers").environ
+    response = get_wsgi_application()(environ, lambda *args: None)
+    next(iter(response))
+    assert labels() == ["GET /numbers"]
+    return response
+
+# Neither is closed.
+dropped = begun()
+del dropped
+assert labels() == []
+kept = begun()
 Client().get("/")
 assert labels() == []
 

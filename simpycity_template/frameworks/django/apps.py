@@ -1,11 +1,13 @@
 """The installed app: a request is a scope, between ``request_started`` and ``request_finished``.
 
 Django sends the second of these when the server closes the response, so a streamed one keeps its
-scope until it has been sent.
+scope until it has been sent. Where a server drops the response without closing it, the scope ends
+with the request's ``environ``.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from django.apps import AppConfig
@@ -46,10 +48,13 @@ class Simpycity(AppConfig):
         """A request has begun; one that its server never closed ends with the next one."""
         self.end(sender)
         if "environ" in request:
-            label = request_label(request["environ"])
+            environ = request["environ"]
+            scope = _Request(request_label(environ))
         else:
-            label = "{method} {path}".format_map(request["scope"])
-        self.manager.enter(_Request(label))
+            environ = request["scope"]
+            scope = _Request("{method} {path}".format_map(environ))
+        environ[self.name] = _Guard(scope)
+        self.manager.enter(scope)
 
     def end(self, sender: Any, **_: Any) -> None:
         """A request has ended: its response was sent, or its client went away."""
@@ -61,3 +66,15 @@ class Simpycity(AppConfig):
 
 class _Request(Scope):
     """Told from a scope that stands around the request, such as a test's."""
+
+
+class _Guard:
+    """Lives as long as the request, and ends what nobody has ended."""
+
+    def __init__(self, scope: Scope) -> None:
+        self._scope = scope
+
+    def __del__(self) -> None:
+        if not sys.is_finalizing():
+            self._scope.ended = True
+            self._scope.close()
