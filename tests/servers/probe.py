@@ -27,6 +27,7 @@ sleep = Raw("SELECT pg_sleep(%s)", ["seconds"])
 arrive = Raw("INSERT INTO arrival (round) VALUES (%s)", ["round"])
 arrived = Raw("SELECT count(*) AS n FROM arrival WHERE round = %s", ["round"])
 insert = Raw("INSERT INTO visit (page) VALUES (%s)", ["page"])
+lock = Raw("SELECT pg_advisory_xact_lock_shared(1)")
 name_session = Raw("SELECT set_config('application_name', %s, true)", ["name"])
 
 
@@ -92,7 +93,18 @@ def hang(query):
     return [b"hung"]
 
 
-PAGES = {f"/{page.__name__}": page for page in (sessions, keep, fail, stream, hang)}
+def wait(query):
+    """Answer when the witness lets go of its lock."""
+    lock()
+    return [b"waited"]
+
+
+def waiting(query):
+    """How many wait for a connection, in this process."""
+    return [json.dumps(len(manager.waiting())).encode()]
+
+
+PAGES = {f"/{page.__name__}": page for page in (sessions, keep, fail, stream, hang, wait, waiting)}
 
 
 def pages(environ, start_response):

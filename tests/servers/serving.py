@@ -8,7 +8,6 @@ import signal
 import socket
 import struct
 import subprocess
-import sys
 import threading
 import urllib.error
 import urllib.request
@@ -25,8 +24,6 @@ from projects import wait_until
 from psycopg2.extensions import connection, parse_dsn
 
 HERE = Path(__file__).parent
-PROGRAMS = Path(sys.executable).parent
-
 
 _rounds = count()
 
@@ -117,6 +114,24 @@ class Probe:
             received = client.recv(100)
             assert received.split()[1] == b"200", received
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+    @contextmanager
+    def under_way(self, page: str, number: int, sessions: int) -> Iterator[list["Future[bytes]"]]:
+        """So many requests for a page that waits for the witness's lock, until the block ends.
+
+        Arguments:
+            page: takes the advisory lock 1, shared.
+            number: of requests.
+            sessions: how many of them have one when the block begins.
+        """
+        self.ask("SELECT pg_advisory_lock(1)")
+        with ThreadPoolExecutor(number) as threads:
+            try:
+                requests = [threads.submit(self.get, page) for _ in range(number)]
+                wait_until(lambda: len(self.sessions("wait_event = 'advisory'")) == sessions, 20)
+                yield requests
+            finally:
+                self.ask("SELECT pg_advisory_unlock(1)")
 
     def kill_in_a_request(self, page: str = "hang") -> int:
         """Kill the process that answers a request, in the middle of it; returns its session."""
