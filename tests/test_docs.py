@@ -25,6 +25,7 @@ ELSEWHERE = {
     "docs/databases.rst": {"python": "servers/test_standbys.py"},
     "docs/deployment.rst": {
         "apache": "servers/test_apache.py",
+        "console": "servers/test_apache.py",
         "ini": "servers/*.py",
         "text": "servers/*.py",
     },

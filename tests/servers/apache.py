@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from pages import ROOT
 from projects import free_port
 from psycopg2.extensions import parse_dsn
-from serving import ROOT, Probe, running
+from serving import Probe, running
 
 HTTPD = "/usr/sbin/apache2"
 MODULES = Path("/usr/lib/apache2/modules")
@@ -30,6 +31,9 @@ LogLevel warn
 LoadModule mpm_{mpm}_module {modules}/mod_mpm_{mpm}.so
 LoadModule authz_core_module {modules}/mod_authz_core.so
 LoadModule {module}_module {modules}/mod_{module}.so
+<IfModule wsgi_module>
+    WSGISocketPrefix {folder}/wsgi
+</IfModule>
 {account}
 """
 

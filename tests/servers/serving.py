@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -213,3 +213,27 @@ def running(
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+@contextmanager
+def visitors(visit: Callable[[], object], number: int) -> Iterator[list[Exception]]:
+    """Call ``visit`` again and again in ``number`` threads while the block lasts.
+
+    Gives the list of what it has raised.
+    """
+    leave, failures = threading.Event(), []
+
+    def stay() -> None:
+        while not leave.is_set():
+            try:
+                visit()
+            except Exception as error:
+                failures.append(error)
+
+    with ThreadPoolExecutor(number) as threads:
+        for _ in range(number):
+            threads.submit(stay)
+        try:
+            yield failures
+        finally:
+            leave.set()
