@@ -111,18 +111,14 @@ def crowd(probe, settings, scopes):
 
 def test_five_hundred_threads_share_ten_connections_a_transaction_at_a_time(server):
     with bouncer(server, "transaction") as probe:
-        settings = settings_for(probe)
-        # As many as there are threads: to PgBouncer connections are cheap.
-        settings |= {"simpycity.pool_size": THREADS, "simpycity.max_overflow": 0}
-        most = crowd(probe, settings, scopes=6)
+        most = crowd(probe, settings_for(probe), scopes=6)
         assert 1 < most <= SERVER_CONNECTIONS
         assert probe.rows() == {"kept": PROCESSES * THREADS * 3}
 
 
 def test_five_hundred_threads_share_ten_connections_a_scope_at_a_time(server):
     with bouncer(server, "session") as probe:
-        settings = settings_for(probe, "pgbouncer_session.ini")
-        most = crowd(probe, settings, scopes=2)
+        most = crowd(probe, settings_for(probe, "pgbouncer_session.ini"), scopes=2)
         assert 1 < most <= SERVER_CONNECTIONS
         assert probe.rows() == {"kept": PROCESSES * THREADS}
 
