@@ -30,7 +30,7 @@ ELSEWHERE = {
         "text": "servers/*.py",
     },
     "docs/frameworks/celery.rst": {
-        "console": "test_howto.py",
+        "console": "**/test_*.py",
         "python": "frameworks/test_celery.py",
     },
     "docs/frameworks/django.rst": {
@@ -38,9 +38,10 @@ ELSEWHERE = {
         "python": "frameworks/test_django.py",
     },
     "docs/frameworks/flask.rst": {
-        "console": "test_howto.py",
+        "console": "**/test_*.py",
         "python": "frameworks/test_flask.py",
     },
+    "docs/frameworks/index.rst": {"console": "frameworks/conftest.py"},
     "docs/frameworks/jobs.rst": {
         "python": "frameworks/test_jobs.py",
         "text": "frameworks/test_jobs.py",
@@ -50,7 +51,7 @@ ELSEWHERE = {
         "python": "frameworks/test_pylons.py",
     },
     "docs/frameworks/pyramid.rst": {
-        "console": "test_howto.py",
+        "console": "**/test_*.py",
         "ini": "frameworks/test_pyramid.py",
         "python": "frameworks/test_pyramid.py",
     },

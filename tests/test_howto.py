@@ -74,8 +74,7 @@ def test_the_tests_of_a_project_are_run_as_the_page_says(project):
 
 @pytest.mark.parametrize("page", INSTALLING)
 def test_what_a_page_installs_is_an_extra_of_ours(page):
-    (console,) = blocks(page, "console")
-    (install,) = typed(console.text)
+    (install,) = typed(blocks(page, "console")[0].text)
     assert is_installed(install)
 
 

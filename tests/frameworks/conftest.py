@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import urllib.request
@@ -13,15 +14,9 @@ from urllib.error import HTTPError
 
 import psycopg2
 import pytest
-from pages import blocks
+from pages import blocks, typed
 from psycopg2.extensions import parse_dsn
 from waiting import eventually
-
-
-def files(page: str) -> dict[str, str]:
-    """The files of ``docs/frameworks/PAGE.rst``: their text by their name."""
-    found = blocks(f"docs/frameworks/{page}.rst")
-    return {block.caption: dedent(block.text) for block in found if block.caption}
 
 
 class Project:
@@ -30,8 +25,9 @@ class Project:
     def __init__(self, folder: Path, page: str, environment: dict[str, str]) -> None:
         self.folder = folder
         self.environment = environment
-        for name, text in files(page).items():
-            self.write(name, text)
+        for block in blocks(f"docs/frameworks/{page}.rst"):
+            if block.caption:
+                self.write(block.caption, dedent(block.text))
 
     def write(self, name: str, text: str) -> None:
         """Write a file, with the test's database in place of the page's."""
@@ -94,6 +90,15 @@ class Project:
 
             yield Site(eventually(address), log)
 
+    @contextmanager
+    def serve_on(self, port: int, *arguments: str) -> Iterator["Site"]:
+        """Run ``python ARGUMENTS``, which listens on that port, during the block."""
+        with self.start(*arguments) as (process, log):
+            site = Site(f"http://127.0.0.1:{port}", log)
+            eventually(lambda: site.listens() or process.poll() is not None)
+            assert process.poll() is None, log.read_text()
+            yield site
+
 
 class Site:
     """A served application."""
@@ -102,10 +107,13 @@ class Site:
         self.address = address
         self.log = log
 
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self.address.rpartition(":")[2])
+    def listens(self) -> bool:
+        """Whether anybody does."""
+        try:
+            self.get("/")
+        except OSError:
+            return False
+        return True
 
     def get(self, path: str, data: bytes | None = None) -> tuple[int, str]:
         """GET, or POST ``data``: the status and the body."""
@@ -165,9 +173,13 @@ def sessions(witness, database: str) -> Sessions:
 
 @pytest.fixture
 def note(dsn: str) -> None:
-    """The table that most pages write to."""
+    """The table that the pages share."""
+    (console,) = blocks("docs/frameworks/index.rst", "console")
+    createdb, psql = map(shlex.split, typed(console.text))
+    *begin, create = psql
+    assert (createdb, begin) == (["createdb", "helloworld"], ["psql", "helloworld", "-c"])
     with closing(psycopg2.connect(dsn)) as link, link, link.cursor() as cursor:
-        cursor.execute("CREATE TABLE note (body text)")
+        cursor.execute(create)
 
 
 @pytest.fixture

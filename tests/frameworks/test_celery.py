@@ -5,14 +5,15 @@ from contextlib import contextmanager
 
 import pytest
 from celery import Celery
+from pages import block, typed
 from waiting import eventually
 
 from simpycity_template.frameworks.celery import scope_tasks
 
-CONFIGURATION = """
-broker_url = "sqla+sqlite:///broker.sqlite"
+# SQLite's patience with the other processes, where the machine is busy.
+PATIENT = """
 broker_transport_options = {"connect_args": {"timeout": 30}}
-result_backend = "db+sqlite:///results.sqlite?timeout=30"
+result_backend += "?timeout=30"
 broker_connection_retry_on_startup = True
 """
 
@@ -134,7 +135,7 @@ with start_worker(
 @pytest.fixture
 def project(make_project, note):
     project = make_project("celery")
-    project.write("celeryconfig.py", CONFIGURATION)
+    project.write("celeryconfig.py", project.read("celeryconfig.py") + PATIENT)
     project.write("rough.py", ROUGH)
     return project
 
@@ -143,7 +144,8 @@ def project(make_project, note):
 def worker(project):
     # Celery asks root, who runs the tests in a container, whether that is meant.
     project.environment["C_FORCE_ROOT"] = "true"
-    celery = ["-m", "celery", "-A", "rough", "worker", "--loglevel=INFO", "--pool=prefork"]
+    (command,) = typed(block("docs/frameworks/celery.rst", "celery_worker"))
+    celery = ["-m", *command.replace("notes", "rough").split(), "--loglevel=INFO", "--pool=prefork"]
     celery += ["--concurrency=4", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     with project.start(*celery) as (process, log):
         eventually(lambda: " ready." in log.read_text() or process.poll() is not None)

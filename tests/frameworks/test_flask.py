@@ -4,6 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from flask import Flask, Response
+from pages import block, typed
+from projects import free_port
 
 from simpycity_template import get_manager
 from simpycity_template.frameworks.flask import Simpycity
@@ -53,8 +55,23 @@ def fail():
 def project(make_project):
     project = make_project("flask")
     project.write("rough.py", ROUGH)
-    project.run("-m", "flask", "--app", "notes", "setup")
+    project.run("-m", *commands()[0])
     return project
+
+
+def commands():
+    """What the page types."""
+    return [command.split() for command in typed(block("docs/frameworks/flask.rst", "serve_flask"))]
+
+
+def test_the_page_serves(project, sessions):
+    port = free_port()
+    with project.serve_on(port, "-m", *commands()[1], "--port", str(port)) as site:
+        assert site.get("/milk", b"") == (200, '{"notes":1}\n')
+        assert site.get("/") == (200, '{"notes":1}\n')
+        assert site.get("/numbers")[1].endswith("\n1000\n")
+        assert sessions.are_free()
+    assert sessions.are_gone()
 
 
 def test_no_request_leaves_a_session_behind(project, sessions):

@@ -6,6 +6,9 @@ import pytest
 from pages import blocks, shape
 from waiting import eventually
 
+# Who forgot, and where.
+TOLD = r"thread 'job (\d+)' left scope .* taken at \S*/story.py:(\d+) in job"
+
 # Each job executes the model's code anew, as the scheduler of the story did.
 FRESH = """
 import importlib.util
@@ -127,9 +130,7 @@ def test_a_thousand_forgetful_threads_do_not_run_the_pool_dry(project, sessions,
         assert 1 <= len(sessions.states()) <= 5
         (warning,) = blocks("docs/frameworks/jobs.rst", "text")
         assert re.search(shape(warning.text), log.read_text())
-        told = re.findall(
-            r"thread 'job (\d+)' left .* taken at \S*story.py:(\d+) in job", log.read_text()
-        )
+        told = re.findall(TOLD, log.read_text())
         assert {int(number) for number, _ in told} == set(range(1000))
         assert {where for _, where in told} == {str(line)}
     assert sessions.are_gone()

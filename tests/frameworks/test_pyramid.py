@@ -1,8 +1,12 @@
-"""Pyramid: requests, exception views, callbacks, streams and pyramid_tm, on waitress."""
+"""Pyramid: requests, exception views, callbacks, streams and pyramid_tm, served by pserve."""
 
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+from pages import block, typed
+from projects import free_port
 from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 from pyramid.response import FileResponse, Response
@@ -99,8 +103,14 @@ def project(make_project, note):
 
 
 def serve(project, ini="development.ini"):
-    project.write("wsgi.py", f"from pyramid.paster import get_app\napp = get_app('{ini}')")
-    return project.serve("wsgi:app")
+    """Serve the project by the command of the page."""
+    (command,) = typed(block("docs/frameworks/pyramid.rst", "serve_pyramid"))
+    path, program, file = command.split()
+    assert (program, file) == ("pserve", "development.ini")
+    project.environment["PYTHONPATH"] = path.removeprefix("PYTHONPATH=")
+    port = free_port()
+    project.write(ini, project.read(ini).replace("6543", str(port)))
+    return project.serve_on(port, str(Path(sys.executable).with_name(program)), ini)
 
 
 def rough(project, tm):
