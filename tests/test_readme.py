@@ -6,7 +6,8 @@ import signal
 import subprocess
 from pathlib import Path
 
-from pages import ROOT, blocks, typed
+from docutils import nodes
+from pages import PAGES, ROOT, blocks, tree, typed
 from projects import Visitor, answers, change, free_port, wait_until
 
 
@@ -24,6 +25,19 @@ def shell(commands: list[str], cwd: Path, answered: str = "") -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_what_the_table_of_places_says_stands_on_the_pages():
+    pages = ["docs/deployment.rst", "docs/databases.rst"]
+    pages += [page for page in PAGES if page.startswith("docs/frameworks/")]
+    # Lines are broken elsewhere there.
+    shown = "".join("".join(block.text.split()) for page in pages for block in blocks(page))
+    sections = tree("README.txt").findall(nodes.section)
+    (section,) = (section for section in sections if section["names"] == ["elsewhere"])
+    (table,) = section.findall(nodes.table)
+    for literal in table.findall(nodes.literal):
+        written = "".join(literal.astext().split()).removesuffix("…]")
+        assert written in shown, literal.astext()
 
 
 def test_the_way_by_hand(tmp_path):
