@@ -12,7 +12,7 @@ import argparse
 import heapq
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
@@ -211,16 +211,16 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _positive(kind: type) -> "type":
+def _positive(kind: Callable[[str], float]) -> Callable[[str], float]:
     def positive(text: str) -> float:
-        value: float = kind(text)
+        value = kind(text)
         if not 0 < value < float("inf"):
             raise ValueError
         return value
 
     # What argparse calls it in a message.
     positive.__name__ = f"positive {'number' if kind is float else 'whole number'}"
-    return positive  # type: ignore[return-value]
+    return positive
 
 
 if __name__ == "__main__":

@@ -98,17 +98,22 @@ def test_a_dropped_body_frees_the_connection(manager, in_use):
     assert in_use() == []
 
 
+class Querying:
+    """A body that queries, also while it is closed: it tells its session."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def __iter__(self):
+        yield b"%d" % backend()
+
+    def close(self):
+        self.seen.append(backend())
+
+
 def test_a_dropped_body_is_closed_in_its_scope_and_nobody_is_blamed(manager, in_use, caplog):
     seen = []
-
-    class Body:
-        def __iter__(self):
-            yield b"%d" % backend()
-
-        def close(self):
-            seen.append(backend())
-
-    body = request(lambda *args: Body(), manager)
+    body = request(lambda *args: Querying(seen), manager)
     session = int(next(body))
     del body
     assert (seen, in_use(), caplog.messages) == ([session], [], [])
@@ -253,15 +258,7 @@ def test_a_stream_that_another_thread_drops_frees_the_connection(manager, in_use
 
 def test_the_body_is_closed_before_its_scope(manager):
     seen = []
-
-    class Body:
-        def __iter__(self):
-            yield b"%d" % backend()
-
-        def close(self):
-            seen.append(backend())
-
-    body = request(lambda *args: Body(), manager)
+    body = request(lambda *args: Querying(seen), manager)
     session = int(next(body))
     body.close()
     assert seen == [session]
