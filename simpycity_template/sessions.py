@@ -8,6 +8,7 @@ from typing import Any
 import psycopg2
 from psycopg2.extensions import connection as psycopg2_connection
 from psycopg2.extensions import parse_dsn
+from psycopg2.extras import NamedTupleCursor
 
 from simpycity_template import tag
 
@@ -42,7 +43,7 @@ _SESSIONS = """
 """
 
 _STRANGERS = """
-    SELECT pid, coalesce(nullif(application_name, ''), 'no name') AS name, usename, state
+    SELECT pid, coalesce(nullif(application_name, ''), 'no name') AS name, usename
       FROM pg_stat_activity
      WHERE pid = ANY(%s)
 """
@@ -112,14 +113,14 @@ def sessions(link: psycopg2_connection, application_name: str) -> list[Session]:
     Raises:
         psycopg2.Error: the server does not answer, or not this.
     """
-    with link.cursor() as cursor:
-        cursor.execute(_SESSIONS, [as_the_server_has_it(link, application_name)])
-        rows = cursor.fetchall()
-        blockers = sorted({pid for row in rows for pid in row[9]})
-        cursor.execute(_STRANGERS, [blockers])
-        names = {pid: f"{pid} ({name}, {user})" for pid, name, user, _ in cursor.fetchall()}
-    found = [_session(row, names) for row in rows]
-    return sorted(found, key=_by_urgency)
+    name = as_the_server_has_it(link, application_name)
+    with link.cursor(cursor_factory=NamedTupleCursor) as cursor:
+        cursor.execute(_SESSIONS, [name])
+        rows: list[Any] = cursor.fetchall()
+        cursor.execute(_STRANGERS, [sorted({pid for row in rows for pid in row.blocked_by})])
+        blockers: list[Any] = cursor.fetchall()
+    names = {row.pid: f"{row.pid} ({row.name}, {row.usename})" for row in blockers}
+    return sorted((_session(row, names) for row in rows), key=_by_urgency)
 
 
 def as_the_server_has_it(link: psycopg2_connection, application_name: str) -> str:
@@ -162,25 +163,24 @@ def _mask(found: re.Match[str]) -> str:
     return " " if found["comment"] is not None else "?"
 
 
-def _session(row: tuple[Any, ...], names: dict[int, str]) -> Session:
-    pid, user, client, state, state_age, transaction_age, kind, event, lock, blockers, sql = row
-    holder, sql = tag.split(sql or "")
+def _session(row: Any, names: dict[int, str]) -> Session:
+    holder, sql = tag.split(row.query or "")
     waits_for = None
-    if state == "active" and kind not in (None, "Client"):
-        waits_for = lock or f"{kind}: {event}"
+    if row.state == "active" and row.wait_event_type not in (None, "Client"):
+        waits_for = row.lock or f"{row.wait_event_type}: {row.wait_event}"
     return Session(
-        pid=pid,
-        client=client,
-        state=state,
-        state_age=state_age,
-        transaction_age=transaction_age,
+        pid=row.pid,
+        client=row.client,
+        state=row.state,
+        state_age=row.state_age,
+        transaction_age=row.transaction_age,
         waits_for=waits_for,
         # 0 stands for a prepared transaction, which has no process.
         blocked_by=tuple(
-            names.get(pid, str(pid)) if pid else "a prepared transaction" for pid in blockers
+            names.get(pid, str(pid)) if pid else "a prepared transaction" for pid in row.blocked_by
         ),
-        user=user,
-        sql=masked(sql) if state is not None else "",
+        user=row.usename,
+        sql=masked(sql) if row.state is not None else "",
         holder=holder,
     )
 

@@ -85,7 +85,8 @@ class StatusPage:
             nonce = secrets.token_urlsafe(16)
             policy = (
                 f"{nothing}; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; "
-                "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+                "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
+                "frame-ancestors 'none'"
             )
             return "200 OK", "text/html", _page().replace("NONCE", nonce).encode(), policy
         document = json.dumps(snapshot(self.manager, history))

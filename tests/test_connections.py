@@ -152,6 +152,18 @@ def test_the_session_that_is_idle_in_transaction_comes_first_with_its_holder(
     assert "secret" not in done.stdout
 
 
+def test_of_those_idle_in_transaction_the_oldest_comes_first(dsn):
+    # Connected in another order than that in which they begin.
+    at_rest, younger, older = (psycopg2.connect(dsn, application_name="in order") for _ in range(3))
+    for link in (older, younger):
+        link.cursor().execute("SELECT 1")
+    look = connect(dsn)
+    found = [session.pid for session in sessions(look, "in order")]
+    assert found == [link.info.backend_pid for link in (older, younger, at_rest)]
+    for link in (at_rest, younger, older, look):
+        link.close()
+
+
 def _find(dsn, name, pid):
     link = connect(dsn)
     try:
