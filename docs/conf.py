@@ -1,11 +1,46 @@
 """Sphinx configuration."""
 
+from paste.script.command import Command
+from paste.script.templates import Template
+
 project = "simpycity_template"
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = "simpycity_template"
+html_show_copyright = False
+python_maximum_signature_line_length = 100
 autodoc_member_order = "bysource"
-autodoc_typehints = "description"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autoclass_content = "both"
 napoleon_google_docstring = True
 exclude_patterns = ["_build"]
-nitpicky = False
+
+# A reference that leads nowhere is an error, but for what others document.
+nitpicky = True
+nitpick_ignore_regex = [
+    (
+        "py:.*",
+        r"(collections\.abc|contextlib|flask|ipaddress|os|pathlib|psycopg2|pyramid|simpycity)\..*"
+        "|ConfigurationError|Flask",
+    )
+]
+
+
+def add_usage(app, what, name, documented, options, lines):
+    """Write into the reference what ``--help`` says of a command, and what a template asks."""
+    if not isinstance(documented, type):
+        return
+    if issubclass(documented, Command):
+        lines += ["", "::", "", *_indented(documented.parser.format_option_help())]
+    if issubclass(documented, Template):
+        for variable in documented.vars:
+            lines += ["", f"``{variable.name}={variable.default}``", f"    {variable.description}"]
+
+
+def _indented(text):
+    return [f"    {line}" for line in text.splitlines()]
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", add_usage)

@@ -352,11 +352,9 @@ class Manager:
 
 
 class ScopeBlock:
-    """What ``manager.scope()`` returns: a ``with`` block or a decorator.
+    """What ``manager.scope()`` returns: a ``with`` block or a decorator."""
 
-    Not made with ``contextlib``, whose generators cost more than all the rest of a scope.
-    """
-
+    # Not made with contextlib, whose generators cost more than all the rest of a scope.
     def __init__(self, manager: Manager, label: str) -> None:
         self._manager = manager
         self._label = label

@@ -83,15 +83,19 @@ def typed(text: str) -> list[str]:
 def shape(shown: str) -> str:
     """A pattern for what a program prints where a page shows ``shown``.
 
-    Numbers and paths of files are those of another day; lines may be folded in another place.
+    Numbers and paths of files are those of another day; lines may be folded in another place;
+    ``…`` stands for the rest of a word.
     """
-    words = shown.split()
-    return r"\s+".join(r"\S+" if word.startswith("/srv/") else _any_number(word) for word in words)
+    return r"\s+".join(map(_shape_of_word, shown.split()))
 
 
-def _any_number(word: str) -> str:
-    parts = re.split(r"(\d+(?:\.\d+)?)", word)
-    return "".join(r"[\d.]+" if part[:1].isdigit() else re.escape(part) for part in parts)
+def _shape_of_word(word: str) -> str:
+    if word.startswith("/srv/"):
+        return r"\S+"
+    parts = re.split(r"(\d+(?:\.\d+)?|…)", word)
+    parts[1::2] = [r"\S*" if part == "…" else r"[\d.]+" for part in parts[1::2]]
+    parts[::2] = map(re.escape, parts[::2])
+    return "".join(parts)
 
 
 def _block(node: literal_block) -> Block:

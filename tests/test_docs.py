@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from html.parser import HTMLParser
+from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote, urldefrag
 
@@ -13,6 +14,8 @@ import pytest
 from pages import PAGES, ROOT, blocks, shape
 from psycopg2.extensions import parse_dsn
 
+import simpycity_template
+from simpycity_template import Manager
 from simpycity_template.settings import Settings
 
 # What is run here, of every page: blocks without caption or name.
@@ -27,6 +30,7 @@ ELSEWHERE = {
         "apache": "servers/test_apache.py",
         "console": "servers/test_apache.py",
         "ini": "servers/*.py",
+        "python": "servers/*.py",
         "text": "servers/*.py",
     },
     "docs/frameworks/celery.rst": {
@@ -64,7 +68,7 @@ ELSEWHERE = {
     },
     "docs/testing.rst": {"console": "test_howto.py"},
     "docs/tutorial.rst": dict.fromkeys(
-        ["console", "html+mako", "ini", "postgresql", "python"], "test_tutorial.py"
+        ["console", "html+mako", "ini", "postgresql", "python", "text"], "test_tutorial.py"
     ),
 }
 
@@ -172,6 +176,39 @@ def test_every_link_leads_to_a_place_that_is_there(html):
             file = (page.parent / unquote(path).partition("?")[0]).resolve() if path else page
             assert file.exists(), f"{page.name}: {target}"
             assert file not in pages or anchor in pages[file].anchors, f"{page.name}: {target}"
+
+
+# What handles and scopes ask of a manager, and an application does not.
+INTERNAL = {"current", "enter", "held", "hold", "leave", "release"}
+
+
+def test_every_public_name_is_in_the_reference(html):
+    documented = Links((html / "reference.html").read_text()).anchors
+    members = {name for name in vars(Manager) if not name.startswith("_")} - INTERNAL
+    public = {f"simpycity_template.{name}" for name in simpycity_template.__all__}
+    public |= {f"simpycity_template.Manager.{name}" for name in members}
+    public |= {name for text in texts_for_applications() for name in imported(text)}
+    assert len(public) > 25
+    assert public <= documented
+
+
+def texts_for_applications():
+    """What the documentation and the template show to those who write applications."""
+    yield from (one.text for page in PAGES for one in blocks(page, "python"))
+    yield from (file.read_text() for file in (ROOT / "+package+").rglob("*.py_tmpl"))
+
+
+def imported(text):
+    """The names that ``text`` imports from us, and what it uses of the modules that it imports."""
+    for module, names in re.findall(r"from (simpycity_template[\w.]*) import (.+)", text):
+        for name in names.split(", "):
+            try:
+                home = import_module(f"{module}.{name}")
+            except ModuleNotFoundError:
+                yield f"{module}.{name}"
+            else:
+                used = re.findall(rf"\b{name}\.(\w+)", text)
+                yield from (f"{module}.{name}.{one}" for one in used if hasattr(home, one))
 
 
 def test_every_file_that_is_named_is_there():

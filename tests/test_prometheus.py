@@ -1,6 +1,10 @@
 """Prometheus gets the numbers of a manager."""
 
+import re
+from wsgiref.util import setup_testing_defaults
+
 import pytest
+from pages import ROOT, blocks
 from simpycity.core import Raw
 
 prometheus_client = pytest.importorskip(
@@ -34,3 +38,26 @@ def test_every_number_is_there_with_the_managers_name(make_manager):
     assert numbers["simpycity_hold_seconds_bucket", "+Inf"] == 1
     assert numbers["simpycity_timeouts_total",] == numbers["simpycity_lost_total",] == 0
     assert text.count("# HELP") == 13
+
+
+def test_the_endpoint_on_the_page_answers_with_the_numbers_of_its_table(manager):
+    page = "docs/connections.rst"
+    (code,) = (one.text for one in blocks(page, "python") if "ManagerCollector" in one.text)
+    names = {"manager": manager, "application": lambda environ, start_response: [b"the others"]}
+    before = set(prometheus_client.REGISTRY._collector_to_names)
+    try:
+        exec(code, names)
+        answers = [get(names["with_numbers"], path) for path in ("/metrics", "/")]
+    finally:
+        for ours in set(prometheus_client.REGISTRY._collector_to_names) - before:
+            prometheus_client.REGISTRY.unregister(ours)
+    assert answers[1] == "the others"
+    told = re.findall(r"(?m)^# TYPE (simpycity_\w+) (\w+)", answers[0])
+    shown = re.findall(r"``(simpycity_\w+)`` +(gauge|counter|histo)", (ROOT / page).read_text())
+    assert [(name, kind[:5]) for name, kind in told] == [(name, kind[:5]) for name, kind in shown]
+
+
+def get(application, path):
+    environ = {"PATH_INFO": path}
+    setup_testing_defaults(environ)
+    return b"".join(application(environ, lambda status, headers: None)).decode()

@@ -207,7 +207,7 @@ def test_an_exhausted_pool_names_thread_code_line_and_statement(make_manager, br
         assert browser.find_elements(By.CSS_SELECTOR, "svg .use")
         verdict = browser.find_element(By.ID, "verdict")
         until(lambda: "has kept a transaction open" in verdict.text)
-        assert verdict.text.startswith("All 1 connections are in use; waiting: 0. Look at tests/")
+        assert verdict.text.startswith("All connections (1) are in use; waiting: 0. Look at ")
         assert "“nightly report”, thread forgetful, took a connection there" in verdict.text
         assert browser.get_log("browser") == []
         screenshot("connections")
