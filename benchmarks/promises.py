@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -30,9 +30,9 @@ class Ours:
     title = "simpycity_template"
 
     def __init__(self, dsn: str, size: int = 1) -> None:
-        from simpycity_template import Manager
+        from simpycity_template import get_manager
 
-        self.manager = Manager("tried")
+        self.manager = get_manager("tried")
         settings = {"dsn": dsn, "pool_size": size, "max_overflow": 0, "pool_timeout": 1}
         self.manager.configure({f"simpycity.{key}": settings[key] for key in settings})
 
@@ -46,6 +46,17 @@ class Ours:
 
     def end(self) -> None:
         self.manager.cleanup()
+
+    def kept(self) -> Callable[[str], Any]:
+        return self.manager.handle().execute
+
+    def stream(self, body: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
+        from simpycity_template.middleware import ManagerMiddleware
+
+        def application(environ: Any, start_response: Any) -> Iterator[bytes]:
+            return body()
+
+        return iter(ManagerMiddleware(application, self.manager)({}, lambda *args: None))
 
 
 class SQLAlchemy:
@@ -72,6 +83,13 @@ class SQLAlchemy:
 
     def end(self) -> None:
         self.session.remove()
+
+    def kept(self) -> Callable[[str], Any]:
+        connection = self.session.connection()
+        return lambda sql: connection.execute(self.text(sql))
+
+    def stream(self, body: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
+        return ending(body, self.end)
 
 
 class PsycopgPool:
@@ -100,6 +118,13 @@ class PsycopgPool:
         if connection is not None:
             self.pool.putconn(connection)
 
+    def kept(self) -> Callable[[str], Any]:
+        connection = self.local.connection
+        return lambda sql: connection.cursor().execute(sql)
+
+    def stream(self, body: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
+        return ending(body, self.end)
+
 
 class Psycopg2Pool(PsycopgPool):
     """psycopg2.pool.ThreadedConnectionPool, used the same way."""
@@ -118,6 +143,14 @@ class Psycopg2Pool(PsycopgPool):
         cursor = self.local.connection.cursor()
         cursor.execute(sql)
         return cursor.fetchall() if cursor.description else None
+
+
+def ending(body: Callable[[], Iterator[bytes]], end: Callable[[], None]) -> Iterator[bytes]:
+    """A body that ends its request when it is exhausted, closed or dropped."""
+    try:
+        yield from body()
+    finally:
+        end()
 
 
 CONTESTANTS = [Ours, SQLAlchemy, PsycopgPool, Psycopg2Pool]
@@ -249,6 +282,110 @@ def exhausted(make: Any, dsn: str) -> str:
     return answer
 
 
+def outlived(make: Any, dsn: str) -> str:
+    """1: what a request kept of its connection is used when another request has that connection"""
+    outside(dsn, "DROP TABLE IF EXISTS kept; CREATE TABLE kept (n int)")
+    pool = make(dsn)
+    pid(pool)
+    kept = pool.kept()
+    pool.end()
+
+    def other() -> None:
+        pid(pool)
+        mine.set()
+        spoken.wait(10)
+        pool.commit()
+        pool.end()
+
+    mine, spoken = threading.Event(), threading.Event()
+    thread = threading.Thread(target=other)
+    thread.start()
+    mine.wait(10)
+    try:
+        kept("INSERT INTO kept VALUES (1)")
+        told = "works"
+    except Exception as error:
+        told = f"fails ({type(error).__name__})"
+    spoken.set()
+    thread.join()
+    stored = outside(dsn, "SELECT count(*) FROM kept")[0][0]
+    return f"{told}; {'the other one commits it' if stored else 'the other one is not disturbed'}"
+
+
+def threads(make: Any, dsn: str) -> str:
+    """2: two threads query at the same time through one object of a module"""
+    pool = make(dsn, 2)
+    both = threading.Barrier(2)
+    sessions = []
+
+    def work() -> None:
+        sessions.append(pid(pool))
+        both.wait(10)
+        pool.end()
+
+    workers = [threading.Thread(target=work) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return "each has a session" if len(set(sessions)) == 2 else "they share one"
+
+
+def broken_end(make: Any, dsn: str) -> str:
+    """5: the server ended the connection; the end of the request"""
+    pool = make(dsn)
+    kill(dsn, pid(pool))
+    try:
+        pool.end()
+    except Exception as error:
+        return f"raises {type(error).__name__}"
+    return "raises nothing"
+
+
+MODULE = """
+pool = make(dsn)
+pid(pool)
+pool.end()
+"""
+
+
+def imported_again(make: Any, dsn: str) -> str:
+    """10: the module that makes it is imported five times, as mod_python does; sessions it leaves"""
+    gc.disable()
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name <> 'outside'"
+    before = outside(dsn, sessions + " AND datname = current_database()")[0][0]
+    namespace: dict[str, Any] = {}
+    for _ in range(5):
+        namespace = {"make": make, "dsn": dsn, "pid": pid}
+        exec(MODULE, namespace)
+    return str(outside(dsn, sessions + " AND datname = current_database()")[0][0] - before)
+
+
+def forgotten_stream(make: Any, dsn: str) -> str:
+    """11: a server forgets a streamed body half-way; the next request of its thread commits"""
+    outside(dsn, "DROP TABLE IF EXISTS kept; CREATE TABLE kept (n int)")
+    pool = make(dsn)
+
+    def body() -> Iterator[bytes]:
+        pool.run("INSERT INTO kept VALUES (1)")
+        yield b"first half"
+        yield b"second half"
+
+    def next_request() -> Iterator[bytes]:
+        pid(pool)
+        pool.commit()
+        yield b"whole"
+
+    forgotten = pool.stream(body)
+    next(forgotten)
+    try:
+        list(pool.stream(next_request))
+    except Exception as error:
+        return f"fails ({type(error).__name__})"
+    stored = outside(dsn, "SELECT count(*) FROM kept")[0][0]
+    return "commits the half of the other, too" if stored else "has a transaction of its own"
+
+
 def uncommitted(make: Any, dsn: str) -> str:
     """3: a request ends without commit(); its rows"""
     outside(dsn, "DROP TABLE IF EXISTS kept; CREATE TABLE kept (n int)")
@@ -260,7 +397,8 @@ def uncommitted(make: Any, dsn: str) -> str:
 
 
 TRIALS: list[Callable[[Any, str], str]] = [
-    uncommitted, stubborn, unknown, stale, dead_thread, fork, exhausted,
+    outlived, threads, uncommitted, broken_end, stubborn, unknown, stale, dead_thread, fork,
+    imported_again, forgotten_stream, exhausted,
 ]  # fmt: skip
 
 
