@@ -4,13 +4,15 @@ Both catch what the application raises, and answer in its place. Tracebacks, the
 pages and the mail are backlash's.
 """
 
+import smtplib
 import sys
+from collections import deque
 from collections.abc import Callable
 from html import escape
 from itertools import islice
 from typing import Any
 
-from backlash.tbtools import get_current_traceback
+from backlash.tbtools import Traceback, get_current_traceback
 from backlash.tracing.reporters.mail import EmailReporter
 from backlash.utils import RequestContext
 from backlash.wsgi import WsgiDebuggedApplication
@@ -18,6 +20,12 @@ from paste.registry import restorer
 from paste.util.converters import asbool, aslist
 
 from simpycity_template.pylons_py3.runtime import close
+
+# As many failed requests the debugger keeps with all their frames; the oldest are forgotten.
+KEPT_FAILURES = 20
+
+# Seconds that a mail server may take for each answer, while the visitor waits.
+MAIL_TIMEOUT = 10
 
 PAGE = """<!DOCTYPE html>
 <html><head><title>Server Error</title></head>
@@ -109,6 +117,7 @@ class EvalException(Guard, WsgiDebuggedApplication):
         super().__init__(application, console_path=None)
         self.formatters = templating_formatters
         self.requests = {}
+        self.failures: deque[tuple[Traceback, Any]] = deque()
 
     def __call__(self, environ, start_response):
         # Paste's registry keeps the globals of a failed request where it finds this.
@@ -125,7 +134,18 @@ class EvalException(Guard, WsgiDebuggedApplication):
         restorer.save_registry_state(environ)
         request = restorer.get_request_id(environ)
         self.requests.update((frame.id, request) for frame in traceback.frames)
+        self.failures.append((traceback, request))
+        if len(self.failures) > KEPT_FAILURES:
+            self.forget(*self.failures.popleft())
         return traceback
+
+    def forget(self, traceback, request):
+        """Let go of all that is kept of a failed request."""
+        for frame in traceback.frames:
+            del self.frames[frame.id], self.requests[frame.id]
+        del self.tracebacks[traceback.id]
+        # Another failure of the same request may have been forgotten before.
+        restorer.saved_registry_states.pop(request, None)
 
     def page(self, traceback):
         page = traceback.render_full(evalex=self.evalex, secret=self.secret)
@@ -183,7 +203,7 @@ class ErrorMiddleware(Guard):
         self.error_log = error_log
         self.message = error_message or conf.get("error_message") or "An error occurred."
         recipients = _addresses(error_email or conf.get("error_email"))
-        self.mail = recipients and EmailReporter(
+        self.mail = recipients and Mail(
             smtp_server=smtp_server or conf.get("smtp_server") or "localhost",
             from_address=from_address or conf.get("error_from_address") or recipients[0],
             error_email=recipients,
@@ -216,6 +236,19 @@ class ErrorMiddleware(Guard):
     def page(self, traceback):
         text = f"<p>{self.message}</p>"
         return PAGE.format(f"<pre>{escape(traceback.plaintext)}</pre>" if self.debug else text)
+
+
+class Mail(EmailReporter):
+    """Reports by mail, and waits only so long for the server."""
+
+    def report(self, traceback):
+        with smtplib.SMTP(self.smtp_server, timeout=MAIL_TIMEOUT) as server:
+            if self.smtp_use_tls:
+                server.starttls()
+            if self.smtp_username and self.smtp_password:
+                server.login(self.smtp_username, self.smtp_password)
+            message = self.assemble_email(traceback)
+            server.send_message(message, self.from_address, self.error_email)
 
 
 def _addresses(setting):

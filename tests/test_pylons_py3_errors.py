@@ -1,0 +1,74 @@
+"""What the debugger and the error handler keep, and how long they wait."""
+
+import gc
+import re
+import socket
+import weakref
+
+from paste.registry import RegistryManager, StackedObjectProxy
+from simpycity.core import Raw
+from support import in_use
+from webtest import TestApp
+
+from simpycity_template.middleware import ManagerMiddleware
+from simpycity_template.pylons_py3 import errors
+
+THROWN = {"paste.throw_errors": ""}
+
+
+class Thing:
+    """Something that an application holds when it fails."""
+
+
+def test_the_debugger_lets_go_of_the_oldest_failures(monkeypatch):
+    monkeypatch.setattr(errors, "KEPT_FAILURES", 2)
+    things = []
+    proxy = StackedObjectProxy()
+
+    def failing(environ, start_response):
+        held = Thing()
+        environ["paste.registry"].register(proxy, held)
+        things.append(weakref.ref(held))
+        raise ValueError("boom")
+
+    debugger = errors.EvalException(failing)
+    app = TestApp(RegistryManager(debugger))
+    for _ in range(5):
+        app.get("/", extra_environ=THROWN, expect_errors=True)
+    gc.collect()
+    assert [thing() is not None for thing in things] == [False, False, False, True, True]
+    assert len(debugger.tracebacks) == 2
+    assert {*debugger.frames} == {*debugger.requests}
+
+
+def test_a_failed_request_in_the_debugger_holds_no_connection(manager, witness):
+    def failing(environ, start_response):
+        cursor = Raw("SELECT pg_backend_pid() AS pid")()
+        pid = cursor.fetchone()["pid"]
+        raise ValueError(f"in session {pid}")
+
+    app = TestApp(errors.EvalException(ManagerMiddleware(failing, manager)))
+    page = app.get("/", extra_environ=THROWN, expect_errors=True)
+    pid = int(re.search(r"in session (\d+)", page.text)[1])
+    assert in_use(manager) == []
+    with witness.cursor() as cursor:
+        cursor.execute("SELECT state FROM pg_stat_activity WHERE pid = %s", [pid])
+        assert cursor.fetchone() == ("idle",)
+    # The frame is there all the same.
+    frame = re.findall(r'id="frame-(\d+)"', page.text)[-1]
+    secret = re.search(r'SECRET = "(\w+)"', page.text)[1]
+    ask = {"__debugger__": "yes", "frm": frame, "s": secret, "cmd": "pid + 0, cursor.closed"}
+    assert f"({pid}, " in re.sub("<.*?>", "", app.get("/", ask).text)
+
+
+def test_a_mail_server_that_says_nothing_does_not_hold_the_answer_up(monkeypatch):
+    def failing(environ, start_response):
+        raise ValueError("boom")
+
+    monkeypatch.setattr(errors, "MAIL_TIMEOUT", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        server = f"127.0.0.1:{silent.getsockname()[1]}"
+        app = errors.ErrorMiddleware(failing, error_email="a@b.example", smtp_server=server)
+        page = TestApp(app).get("/", extra_environ=THROWN, expect_errors=True)
+    assert "An error occurred." in page
+    assert re.search("could not be reported: .*timed out", page.errors)
