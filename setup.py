@@ -138,6 +138,7 @@ setup(
         "prometheus": ["prometheus-client>=0.20"],
         "test": [
             "aiosmtpd>=1.4",
+            "coverage>=7.4",
             "hypothesis>=6",
             "prometheus-client>=0.20",
             "psutil>=6",

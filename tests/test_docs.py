@@ -61,7 +61,10 @@ ELSEWHERE = {
     },
     "docs/frameworks/wsgi.rst": {"python": "frameworks/test_wsgi.py"},
     "docs/long_running.rst": {"text": "test_docs.py"},
-    "docs/moving.rst": {"console": "test_pylons_py3_quickwiki.py"},
+    "docs/moving.rst": {
+        "console": "test_pylons_py3_quickwiki.py",
+        "ini": "test_pylons_py3_import.py",
+    },
     "docs/sizing.rst": {
         "console": "servers/test_sizing.py",
         "text": "servers/test_sizing.py",

@@ -2,6 +2,7 @@
 
 import cProfile
 import inspect
+import json
 import linecache
 import os
 import pstats
@@ -19,6 +20,7 @@ from types import CodeType
 
 import pylons
 import pytest
+from pages import block
 
 SITE = Path(pylons.__file__).parents[1]
 SOURCES = sorted((SITE / "pylons").rglob("*.py"))
@@ -146,6 +148,34 @@ def test_profilers_and_tracers_count_the_installed_lines():
     counted = {line for name, line in counter.results().counts if name == path}
     assert counted and min(counted) > first
     assert all(re.match("    (words|return) ", linecache.getline(path, line)) for line in counted)
+
+
+def test_coverage_reports_on_the_lines_that_run(tmp_path):
+    (tmp_path / ".coveragerc").write_text(block("docs/moving.rst", "coverage"))
+    (tmp_path / "program.py").write_text(
+        "from pylons.util import class_name_from_module_name\n"
+        "class_name_from_module_name('two_words')\n"
+    )
+    for command in (["run", "program.py"], ["json", "-q"], ["html", "-q"]):
+        run = [sys.executable, "-m", "coverage", *command]
+        done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert (done.stdout, done.stderr) == ("", "")
+    files = json.loads((tmp_path / "coverage.json").read_text())["files"]
+    # All, also those that were not imported and that Python 3 cannot parse.
+    assert set(files) == {str(path) for path in SOURCES if path.name != "ez_setup.py"}
+    util = SITE / "pylons" / "util.py"
+    lines = util.read_text().split("\n")
+
+    def numbers(function):
+        start = next(n for n, line in enumerate(lines, 1) if line.startswith(f"def {function}("))
+        end = next(n for n in range(start + 1, len(lines)) if re.match(r"\S", lines[n - 1]))
+        return set(range(start + 1, end))
+
+    ran, missed = (set(files[str(util)][f"{key}_lines"]) for key in ("executed", "missing"))
+    assert numbers("class_name_from_module_name") & ran
+    assert not numbers("class_name_from_module_name") & missed
+    assert numbers("call_wsgi_application") & missed
+    assert not numbers("call_wsgi_application") & ran
 
 
 def test_modules_are_translated_once(environment):

@@ -8,6 +8,7 @@
     runtime.py       what corrected lines call
     errors.py        the debugger and the error handler, in WebError's place
     pytest_plugin.py what Pylons' plugin for nose did
+    coverage_plugin.py  which lines of translated modules coverage.py counts
 
 This package stands alone: it knows nothing of the rest of the distribution.
 """

@@ -112,6 +112,17 @@ class FileLoader(SourceFileLoader):
         super().exec_module(module)
 
 
+def loader_of(path: str) -> FileLoader | None:
+    """Return the loader of an installed file, or None where it is loaded as it is."""
+    folder, base = os.path.split(os.path.splitext(path)[0])
+    names = [] if base == "__init__" else [base]
+    while os.path.exists(os.path.join(folder, "__init__.py")):
+        folder, base = os.path.split(folder)
+        names.insert(0, base)
+    name = ".".join(names)
+    return FileLoader(name, path) if corrections.concerns(name) else None
+
+
 class ZipLoader(zipimporter):
     """Loads a translated module from a zip archive."""
 
