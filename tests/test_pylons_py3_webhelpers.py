@@ -8,13 +8,13 @@ import sys
 from datetime import datetime, timedelta, timezone
 
 import pytest
+import sqlalchemy
 import webhelpers
-from fissix.refactor import get_fixers_from_package
+from chapters import ALL_FIXERS
+from sqlalchemy.orm import Session
 
 from simpycity_template.pylons_py3.corrections import MISSING, REPLACEMENTS
 from simpycity_template.pylons_py3.translation import to_python3
-
-ALL_FIXERS = tuple(get_fixers_from_package("fissix.fixes"))
 
 NOT_CARRIED = {module for module, _ in MISSING}
 REPLACED = {replacement.module for replacement in REPLACEMENTS}
@@ -77,6 +77,20 @@ def test_a_page_of_a_collection_knows_its_neighbours():
     page = Page(range(95), page=2, items_per_page=10, url=PageURL("/list", {}))
     assert (page.page_count, page.first_item, page[0]) == (10, 11, 10)
     assert 'href="/list?page=3"' in page.pager()
+
+
+def test_what_sqlalchemy_selects_is_paged():
+    from webhelpers.paginate import Page
+
+    table = sqlalchemy.table("numbers", sqlalchemy.column("n"))
+    with Session(sqlalchemy.create_engine("sqlite://")) as session:
+        session.execute(sqlalchemy.text("CREATE TABLE numbers AS VALUES (1), (2), (3)"))
+        session.execute(sqlalchemy.text("ALTER TABLE numbers RENAME column1 TO n"))
+        select = sqlalchemy.select(table.c.n).order_by(table.c.n)
+        page = Page(select, page=2, items_per_page=2, sqlalchemy_session=session)
+        assert (page.item_count, list(page)) == (3, [(3,)])
+        page = Page(session.query(table.c.n), page=1, items_per_page=2)
+        assert (page.item_count, page.page_count) == (3, 2)
 
 
 @pytest.mark.parametrize("kind", ["Atom1Feed", "Rss201rev2Feed"])

@@ -513,6 +513,14 @@ CORRECTIONS += [
         new='str(e).startswith("unhashable type")',
     ),
     Correction(
+        "the number of rows of a select",
+        "webhelpers.paginate",
+        why="SQLAlchemy 2 has no row count for what it selects; the database counts.",
+        old="self.sqlalchemy_session.execute(self.obj).rowcount",
+        new="self.sqlalchemy_session.scalar(sqlalchemy.select("
+        "sqlalchemy.func.count()).select_from(self.obj.subquery()))",
+    ),
+    Correction(
         "entities in HTML that is sanitised",
         "webhelpers.html.render",
         why="Python 3's parser would turn &lt;script&gt; into a tag.",
