@@ -16,6 +16,7 @@ import psycopg2
 import pytest
 import simpycity.config
 from psycopg2.extensions import connection, make_dsn
+from sdist import unpack
 
 from simpycity_template import Manager, get_manager
 
@@ -108,6 +109,26 @@ def witness(server: Server) -> Iterator[connection]:
     link = server.connect()
     yield link
     link.close()
+
+
+@pytest.fixture(scope="session")
+def pylons_sources(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution of Pylons 1.0.1, which has the test suite and the documentation."""
+    return unpack(pytestconfig, "Pylons", "1.0.1", tmp_path_factory.mktemp("pylons_sources"))
+
+
+@pytest.fixture
+def read(pylons_sources: Path, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Opens a chapter of Pylons' documentation, for a reader in an empty folder."""
+    # They load much that no other tests need.
+    from chapters import Chapter, Reader, imports_as_before
+
+    def read(name: str, package: str, *rules: Any) -> Reader:
+        source = pylons_sources / "pylons" / "docs" / "en" / f"{name}.rst"
+        return Reader(Chapter(source, rules), tmp_path, package)
+
+    with imports_as_before():
+        yield read
 
 
 _manager_numbers = count(1)

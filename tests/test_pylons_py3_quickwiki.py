@@ -7,12 +7,12 @@ own code needs, for Python 3 and for today's releases of what it uses; Pylons ne
 import os
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 from pages import blocks, typed
+from sdist import unpack
 from webtest import TestApp
 
 # What the page has one type. First it installs; here the folder is put on the path. At last it
@@ -79,14 +79,7 @@ CHANGES = [
 @pytest.fixture(scope="module")
 def quickwiki(pytestconfig, tmp_path_factory) -> Path:
     """The folder of the application, fetched once, moved to Python 3 and set up."""
-    archive = Path(pytestconfig.cache.mkdir("quickwiki")) / "QuickWiki-0.1.6.tar.gz"
-    if not archive.exists():
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        pip += ["--no-build-isolation", "--dest", str(archive.parent), "QuickWiki==0.1.6"]
-        subprocess.run(pip, check=True)
-    with tarfile.open(archive) as file:
-        file.extractall(tmp_path_factory.mktemp("quickwiki"))
-        folder = tmp_path_factory.getbasetemp() / "quickwiki0" / "QuickWiki-0.1.6"
+    folder = unpack(pytestconfig, "QuickWiki", "0.1.6", tmp_path_factory.mktemp("quickwiki"))
     move_to_python3(folder)
     for command in (
         [sys.executable, "setup.py", "-q", "egg_info"],

@@ -4,19 +4,17 @@ The suite is Python 2 code: it is translated like Pylons itself, and the rules b
 lines that mean something else on Python 3. No test is left out.
 """
 
+import shutil
 import subprocess
 import sys
-import tarfile
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
 
 import pytest
-from fissix.refactor import get_fixers_from_package
+from chapters import ALL_FIXERS
 
 from simpycity_template.pylons_py3.translation import to_python3
-
-ALL_FIXERS = tuple(get_fixers_from_package("fissix.fixes"))
 
 TESTS = 107
 
@@ -122,22 +120,13 @@ RULES = [
 
 
 @pytest.fixture(scope="session")
-def suite(pytestconfig, tmp_path_factory) -> Path:
-    """The suite, fetched once, adapted and translated."""
-    archive = Path(pytestconfig.cache.mkdir("pylons_suite")) / "Pylons-1.0.1.tar.gz"
-    if not archive.exists():
-        pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        pip += ["--no-binary", ":all:", "--no-build-isolation", "--dest", str(archive.parent)]
-        subprocess.run([*pip, "Pylons==1.0.1"], check=True)
+def suite(pylons_sources, tmp_path_factory) -> Path:
+    """The suite, adapted and translated."""
     folder = tmp_path_factory.mktemp("pylons_suite")
-    with tarfile.open(archive) as file:
-        for member in file.getmembers():
-            name = member.name.partition("/")[2]
-            # Byte code and caches of whoever made the archive are in it, too.
-            left_behind = "/cache/" in name or name.endswith(".pyc")
-            if name.startswith(("tests/", "test_files/")) and member.isfile() and not left_behind:
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / name).write_bytes(file.extractfile(member).read())
+    # Byte code and caches of whoever made the archive are in it, too.
+    ignore = shutil.ignore_patterns("cache", "*.pyc")
+    for name in ("tests", "test_files"):
+        shutil.copytree(pylons_sources / name, folder / name, ignore=ignore)
     for source in folder.rglob("*.py"):
         name = source.relative_to(folder).as_posix()
         text = _adapted(name, source.read_text(encoding="utf-8"))

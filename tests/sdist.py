@@ -1,0 +1,25 @@
+"""Fetches the source distributions that tests read, once, and keeps them in pytest's cache."""
+
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+
+def unpack(config: pytest.Config, name: str, version: str, folder: Path) -> Path:
+    """Unpack a source distribution of PyPI below a folder, and return where it is."""
+    archive = Path(config.cache.mkdir("sdists")) / f"{name}-{version}.tar.gz"
+    if not archive.exists():
+        # Another process may be fetching it, too: each puts its own in place, whole.
+        with TemporaryDirectory(dir=archive.parent) as fetched:
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+            pip += ["--no-binary", ":all:", "--no-build-isolation", "--dest", fetched]
+            subprocess.run([*pip, f"{name}=={version}"], check=True)
+            os.replace(Path(fetched, archive.name), archive)
+    with tarfile.open(archive) as file:
+        file.extractall(folder)
+    return folder / f"{name}-{version}"
