@@ -94,7 +94,10 @@ def apache(module: str, configuration: str, folder: Path, probe: Probe) -> Itera
         + configuration
     )
     command = [HTTPD, "-f", str(file), "-DFOREGROUND"]
-    with running(command, folder, probe.answers, {"PROBE_DSN": probe.dsn}) as process:
+    # The Python inside looks for its library by the python3 that is first on the PATH, which must
+    # not be that of our own virtual environment.
+    environment = {"PROBE_DSN": probe.dsn, "PATH": os.defpath}
+    with running(command, folder, probe.answers, environment) as process:
         yield process.pid
 
 
