@@ -99,7 +99,7 @@ class Pool:
             self._watch.start()
             self._events.fire("checkout", holder, connection=connection)
         except BaseException:
-            self._abandon(holder)
+            self.abandon(holder)
             raise
         return connection
 
@@ -107,6 +107,17 @@ class Pool:
         """Take ``connection`` back; a closed one only makes room. Never blocks, never raises."""
         connection.holder = None
         self._returned.append(connection)
+        self._settle()
+
+    def abandon(self, holder: Holder) -> None:
+        """Leave to the next in the queue whatever is reserved for ``holder``, used by nobody yet."""
+        with self._lock:
+            for waiter in [waiter for waiter in self._waiters if waiter.holder is holder]:
+                self._waiters.remove(waiter)
+            if holder in self._opening:
+                self._opening.remove(holder)
+                self._admit()
+            self._returned.extend(c for c, owner in self._held.items() if owner is holder)
         self._settle()
 
     def reset(self, connection: Connection) -> None:
@@ -248,17 +259,6 @@ class Pool:
         self._settle()
         return opening
 
-    def _abandon(self, holder: Holder) -> None:
-        """Leave to the next in the queue whatever is reserved for ``holder``."""
-        with self._lock:
-            for waiter in [waiter for waiter in self._waiters if waiter.holder is holder]:
-                self._waiters.remove(waiter)
-            if holder in self._opening:
-                self._opening.remove(holder)
-                self._admit()
-            self._returned.extend(c for c, owner in self._held.items() if owner is holder)
-        self._settle()
-
     def _settle(self) -> None:
         """Put what came back where it belongs, unless another does so at this moment.
 
@@ -314,7 +314,10 @@ class Pool:
         """Whether ``connection`` can serve another scope."""
         recycle = self.settings.pool_recycle
         too_old = recycle != NEVER and now - connection.opened >= recycle
-        return not (connection.closed or too_old or self._closed or connection.became_read_only())
+        if connection.closed or too_old or self._closed or connection.became_read_only():
+            return False
+        # Ctrl-C may have come before its ROLLBACK.
+        return bool(connection.get_transaction_status() == extensions.TRANSACTION_STATUS_IDLE)
 
     def _admit(self) -> None:
         """One connection less: the next in the queue may open one in its place."""

@@ -152,22 +152,26 @@ class Hold:
 
     def _connect(self, pool: Pool) -> None:
         self._pool = pool
-        self.connection = pool.checkout(self.holder)
-        self._given_back = False
-        if self._isolation_level is not None:
-            try:
+        try:
+            self.connection = pool.checkout(self.holder)
+            self._given_back = False
+            if self._isolation_level is not None:
                 self.connection.set_isolation_level(self._isolation_level)
-            except BaseException:
+        except BaseException:
+            if self._given_back:
+                # Ctrl-C may come between a checkout and what remembers it.
+                pool.abandon(self.holder)
+            else:
                 self._give_back()
-                raise
+            raise
 
     def _give_back(self) -> None:
         connection = self.connection
         if self._given_back or connection.process != os.getpid():
             return
         self._given_back = True
-        self.holder.lost = connection.broke_in_transaction()
         try:
+            self.holder.lost = connection.broke_in_transaction()
             self._pool.reset(connection)
         except BaseException as error:
             connection.end()

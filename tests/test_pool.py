@@ -2,9 +2,11 @@
 
 import gc
 import logging
+import sys
 import threading
 from contextlib import contextmanager
 from functools import partial
+from itertools import count
 from time import monotonic
 
 import psycopg2
@@ -20,11 +22,13 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from psycopg2.extensions import TRANSACTION_STATUS_IDLE
 from support import until
 
 from simpycity_template import PoolTimeout
 from simpycity_template.holder import Holder
 from simpycity_template.pool import Pool
+from simpycity_template.scope import Hold
 from simpycity_template.settings import Settings
 
 
@@ -301,13 +305,57 @@ def test_closing_wakes_who_waits(make_pool):
 def test_a_connection_that_opens_while_the_pool_is_closed_is_closed_too(dsn, sessions):
     def connect(**options):
         connection = psycopg2.connect(dsn, **options)
-        pool.close()
+        closing.start()
+        until(lambda: pool._closed)
+        closing.join(0.2)
+        assert closing.is_alive(), "at exit nobody would close this one"
         return connection
 
     pool = Pool("test pool", Settings(dsn=dsn), connect)
+    closing = threading.Thread(target=pool.close)
     with pytest.raises(psycopg2.InterfaceError):
         pool.checkout(Holder("a"))
+    closing.join()
     until(lambda: not sessions())
+
+
+def test_ctrl_c_at_any_line_of_taking_a_connection_gives_it_back(make_pool):
+    pool = make_pool(pool_size=1, max_overflow=0)
+
+    def interrupted(at):
+        lines = count()
+
+        def at_line(frame, event, arg):
+            if event == "line" and next(lines) == at:
+                raise KeyboardInterrupt
+            return at_line
+
+        before = sys.gettrace()
+        taking = Hold._connect.__code__
+        sys.settrace(lambda frame, event, arg: at_line if frame.f_code is taking else None)
+        try:
+            Hold(pool, "taken").release()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.settrace(before)
+        return False
+
+    at = 0
+    while interrupted(at):
+        now = pool.now()
+        assert (now.in_use, now.opening) == (0, 0)
+        at += 1
+    assert at > 3
+
+
+def test_what_comes_back_in_a_transaction_serves_nobody_else(make_pool):
+    pool = make_pool()
+    connection = pool.checkout(Holder("interrupted before its ROLLBACK"))
+    connection.cursor().execute("SELECT 1")
+    pool.checkin(connection)
+    assert connection.closed
+    assert pool.checkout(Holder("next")).get_transaction_status() == TRANSACTION_STATUS_IDLE
 
 
 def test_an_interrupted_connect_leaves_the_room_to_others(dsn):
