@@ -108,7 +108,10 @@ class Look:
                 dsn = self._manager.dsn()
                 self.application_name = application_name(dsn, self._manager.name)
                 self._link = connect(dsn)
-            self.sessions = sessions(self._link, self.application_name)
+            # What the application opened while it was loaded, here, is not what is looked for.
+            ours = {entry.backend_pid for entry in self._manager.status()}
+            found = sessions(self._link, self.application_name)
+            self.sessions = [session for session in found if session.pid not in ours]
         except (psycopg2.Error, RuntimeError) as error:
             raise BadCommand(
                 f"PostgreSQL does not tell about the connections of {self.name!r}: "

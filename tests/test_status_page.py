@@ -16,6 +16,7 @@ from simpycity.core import Raw
 from support import in_thread, until
 
 from simpycity_template import PoolTimeout
+from simpycity_template.history import History
 from simpycity_template.middleware import ManagerMiddleware
 from simpycity_template.status_page import StatusPage
 
@@ -179,6 +180,18 @@ def test_the_picture_has_the_peak_of_each_second_and_the_level_between(make_mana
     assert len(seconds) == 300
 
 
+def test_what_comes_back_was_in_use_in_its_last_second(make_manager, monkeypatch):
+    clock = [100.0]
+    monkeypatch.setattr("simpycity_template.history.monotonic", lambda: clock[0])
+    manager = make_manager()
+    history = History(manager)
+    with manager.scope("a"):
+        sleeper("x")
+        clock[0] = 102.5
+    clock[0] = 103.0
+    assert [in_use for in_use, _ in history.seconds()[-4:]] == [1, 1, 1, 0]
+
+
 def test_an_exhausted_pool_names_thread_code_line_and_statement(make_manager, browser, screenshot):
     # The name is for the picture in the documentation.
     manager = make_manager(
@@ -236,7 +249,9 @@ def test_the_holder_of_a_session_of_another_process_is_named(make_manager, dsn, 
     manager = make_manager(status_page="true")
     program = [sys.executable, "-c", ELSEWHERE, manager.name, dsn]
     with (
-        subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other,
+        subprocess.Popen(
+            program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as other,
         served(StatusPage(hello, manager)) as address,
     ):
         assert other.stdout.readline() == "ready\n"
