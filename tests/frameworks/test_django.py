@@ -76,6 +76,7 @@ import asyncio, django
 django.setup()
 from asgiref.testing import ApplicationCommunicator
 from django.core.asgi import get_asgi_application
+from django.core.signals import request_started
 from django.core.wsgi import get_wsgi_application
 from django.core.management import call_command
 from django.test import Client, RequestFactory
@@ -118,6 +119,9 @@ assert labels() == []
 kept = begun()
 Client().get("/")
 assert labels() == []
+
+request_started.send(sender="a job")
+assert manager.current() is None
 
 async def asynchronous(path):
     headers = [(b"host", b"127.0.0.1")]

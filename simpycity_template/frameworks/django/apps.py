@@ -50,9 +50,12 @@ class Simpycity(AppConfig):
         if "environ" in request:
             environ = request["environ"]
             scope = _Request(request_label(environ))
-        else:
+        elif "scope" in request:
             environ = request["scope"]
             scope = _Request("{method} {path}".format_map(environ))
+        else:
+            # A job that sends the signal so that Django looks after its own connections.
+            return
         environ[self.name] = _Guard(scope)
         self.manager.enter(scope)
 
