@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psycopg2
 import pytest
+from pages import blocks
 from projects import (
     ENGINES,
     PASTER,
@@ -380,6 +381,62 @@ def install(folder, wheel):
         check=True,
     )  # fmt: skip
     return folder / "bin"
+
+
+BOTH = """
+from simpycity.core import Function
+from simpycity.model import SimpleModel
+
+from helloworld.lib.base import BaseController
+from helloworld.model.meta import reports
+
+{model}
+
+name = Function("current_database")
+
+
+class BothController(BaseController):
+    def index(self):
+        theirs = name(options={{"handle": Sale.config.handle_factory()}})
+        names = [each.fetchone()[0] for each in (name(), theirs)]
+        return " ".join([*names, str(totals().fetchone()[0])])
+"""
+
+
+def test_a_second_database_is_added_as_the_readme_says(newcomer, server):
+    readme = blocks(str(newcomer / "README.txt"))
+    added = [block.text for block in readme if "reports" in block.text]
+    ini, meta, configure, cleanup, model = added
+    first, second = server.create_database(), server.create_database()
+    names = [parse_dsn(dsn)["dbname"] for dsn in (first, second)]
+    line = ini.replace("host=archive dbname=reports", second)
+    change(newcomer / "development.ini", "simpycity.dsn", f"{first}\n{line}")
+    package = newcomer / "helloworld"
+    with (package / "model" / "meta.py").open("a") as file:
+        file.write(meta)
+    for name, before, after in (
+        ("model/__init__.py", "    manager.configure(config)\n", configure),
+        ("lib/base.py", "            manager.cleanup()\n", cleanup),
+    ):
+        indent = before[: -len(before.lstrip())]
+        text = (package / name).read_text().replace("import manager", "import manager, reports")
+        assert before in text
+        (package / name).write_text(text.replace(before, before + indent + after))
+    add_controller(newcomer, "both", BOTH.format(model=model))
+
+    witness = server.connect(names[1])
+    with witness.cursor() as cursor:
+        cursor.execute("CREATE FUNCTION totals() RETURNS int LANGUAGE sql RETURN 42")
+    with served(newcomer) as address:
+        assert Visitor(address).get("/both/index") == f"{names[0]} {names[1]} 42"
+        with witness.cursor() as cursor:
+            cursor.execute(
+                "SELECT state FROM pg_stat_activity "
+                "WHERE datname = ANY(%s) AND pid <> pg_backend_pid()",
+                [names],
+            )
+            assert {state for (state,) in cursor} == {"idle"}
+    witness.close()
 
 
 # --- load ---
