@@ -188,7 +188,10 @@ class Connection(MergingConnection):
         """Whether the server has time for a new client, which leaves again without a word."""
         with suppress(OSError), self._line() as line, socket.socket(line.family) as trial:
             trial.settimeout(max(deadline - monotonic(), 0))
-            trial.connect(line.getpeername())
+            host = self.info.host or ""
+            # What a Unix socket calls itself may be relative to the server's directory.
+            on_disk = f"{host}/.s.PGSQL.{self.info.port}"
+            trial.connect(on_disk if host.startswith("/") else line.getpeername())
             trial.shutdown(socket.SHUT_WR)
             return trial.recv(1) == b""
         return False

@@ -3,6 +3,7 @@
 import gc
 import logging
 import threading
+from time import monotonic
 
 import psycopg2
 import psycopg2.extras
@@ -15,6 +16,7 @@ from simpycity.model import SimpleModel
 from support import backend, in_thread, in_use, pid, until
 
 from simpycity_template import TransactionLost, get_manager, last_words
+from simpycity_template.connection import END_TIMEOUT
 from simpycity_template.scope import Scope
 
 
@@ -261,6 +263,16 @@ class TestCleanup:
         assert notes() == []
         assert backend()
 
+    def test_it_does_not_wait_for_a_copy_that_nobody_reads_to_its_end(self, manager, witness_in):
+        cursor, session = manager.handle().cursor(), backend()
+        with pytest.raises(ZeroDivisionError):
+            cursor.copy_expert("COPY (SELECT generate_series(1, 1000000)) TO STDOUT", BrokenFile())
+        began = monotonic()
+        manager.cleanup()
+        assert monotonic() - began < END_TIMEOUT / 2
+        assert in_use(manager) == []
+        until(lambda: not witness_in("SELECT 1 FROM pg_stat_activity WHERE pid = %s", session))
+
     @pytest.mark.parametrize("set_it", [
         lambda handle: handle.conn.set_session(isolation_level="SERIALIZABLE", readonly=True),
         lambda handle: handle.conn.set_session(autocommit=True, readonly=True),
@@ -307,6 +319,9 @@ class TestCleanup:
 
 class BrokenFile:
     def read(self, size=-1):
+        raise ZeroDivisionError
+
+    def write(self, piece):
         raise ZeroDivisionError
 
 
