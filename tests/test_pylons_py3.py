@@ -4,6 +4,7 @@ import importlib
 import io
 import logging
 import pkgutil
+import subprocess
 import sys
 
 import pylons
@@ -32,6 +33,25 @@ def test_the_first_type_that_is_accepted_is_found():
     assert request.match_accept(["text/html", "image/png"]) == "text/html"
 
 
+def test_the_version_is_known_without_a_look_at_all_requirements():
+    program = (
+        "import pkg_resources; del pkg_resources.require; import pylons; print(pylons.__version__)"
+    )
+    run = [sys.executable, "-c", program]
+    assert subprocess.run(run, text=True, stdout=subprocess.PIPE).stdout == "1.0.3\n"
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_controller_is_found_by_its_dotted_name():
+    from pylons.controllers import WSGIController
+    from pylons.wsgiapp import PylonsApp
+
+    app = PylonsApp.__new__(PylonsApp)
+    app.controller_classes = {}
+    assert app.find_controller("pylons.controllers.core:WSGIController") is WSGIController
+
+
+@pytest.mark.filterwarnings("error")
 def test_an_object_is_found_by_its_dotted_name():
     from pylons.util import PylonsTemplate, resolve_dotted
 

@@ -267,6 +267,7 @@ def test_an_action_may_return_an_open_file(app, project):
     assert app.get("/things/file").body == (project / "small/public/bg.png").read_bytes()
 
 
+@pytest.mark.filterwarnings("error:You :DeprecationWarning")
 def test_an_action_gets_the_arguments_that_it_names(app):
     assert app.get("/things/arguments/7").text == "7 /things/arguments/7"
 

@@ -335,6 +335,7 @@ def test_a_page_of_the_wiki_is_written_and_linked(app):
     assert app.get("/pages/show/nothing", status=404)
 
 
+@pytest.mark.filterwarnings("error:The 'warn' :DeprecationWarning")
 def test_a_form_without_its_token_is_refused(app):
     refused = app.post("/pages/save/FrontPage", {"content": "forged"}, status=403)
     assert "Cross-site request forgery" in refused
