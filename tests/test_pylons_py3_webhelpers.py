@@ -3,10 +3,12 @@
 import doctest
 import importlib
 import pkgutil
+import random
 import re
 import sys
 from datetime import datetime, timedelta, timezone
 
+import pylons
 import pytest
 import sqlalchemy
 import webhelpers
@@ -77,6 +79,26 @@ def test_a_page_of_a_collection_knows_its_neighbours():
     page = Page(range(95), page=2, items_per_page=10, url=PageURL("/list", {}))
     assert (page.page_count, page.first_item, page[0]) == (10, 11, 10)
     assert 'href="/list?page=3"' in page.pager()
+
+
+def test_a_collection_that_cannot_be_sliced_is_refused():
+    from webhelpers.paginate import INCOMPATIBLE_COLLECTION_TYPE, Page
+
+    with pytest.raises(TypeError) as caught:
+        Page({"a": 1})
+    assert str(caught.value) == INCOMPATIBLE_COLLECTION_TYPE
+
+
+def test_the_token_of_a_form_cannot_be_guessed_from_other_random_numbers():
+    from webhelpers.pylonslib.secure_form import authentication_token
+
+    tokens = set()
+    for _ in range(2):
+        random.seed(1)
+        pylons.session._push_object({})
+        tokens.add(authentication_token())
+        pylons.session._pop_object()
+    assert len(tokens) == 2
 
 
 def test_what_sqlalchemy_selects_is_paged():

@@ -508,9 +508,10 @@ CORRECTIONS += [
     Correction(
         "a collection that cannot be sliced",
         "webhelpers.paginate",
-        why="Python 3 also names the type.",
-        old='str(e) == "unhashable type"',
-        new='str(e).startswith("unhashable type")',
+        why="Python 3 also names the type, and since 3.12 a slice may be a key.",
+        old='except TypeError, e:\n                    if str(e) == "unhashable type":',
+        new="except (TypeError, KeyError), e:\n"
+        '                    if str(e).startswith(("unhashable type", "slice(")):',
     ),
     Correction(
         "the number of rows of a select",
