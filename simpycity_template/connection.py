@@ -14,6 +14,7 @@ from simpycity_template import fork
 from simpycity_template.holder import Holder
 from simpycity_template.last_words import told
 from simpycity_template.merging import MergingConnection
+from simpycity_template.settings import Settings
 
 END_TIMEOUT = 5  # seconds; for the statements of other threads to end after they were cancelled
 COPY_TIMEOUT = 0.3  # seconds; of these, for what may not end though it was cancelled
@@ -32,13 +33,11 @@ class Connection(MergingConnection):
         process: which one opened it.
         backend_pid: the server's process.
         holder: who has it now.
-        begun: whether a transaction was begun by hand in autocommit mode, unknown to psycopg2.
         outcome_unknown: whether it broke during a COMMIT.
     """
 
     idle_since: float = 0.0
     holder: Holder | None = None
-    begun = False
     outcome_unknown = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -66,14 +65,6 @@ class Connection(MergingConnection):
                 raise
             self.begun = False
 
-    def rollback(self) -> None:
-        """Roll back, also after a BEGIN by hand in autocommit mode."""
-        with self.turn:
-            super().rollback()
-            if self.get_transaction_status() != IDLE:
-                self.run("ROLLBACK")
-            self.begun = False
-
     def check_outcome(self, error: psycopg2.DatabaseError) -> None:
         """After ``error`` of a COMMIT: raise another if nobody can know what became of it."""
         # An error that the server told has a code.
@@ -86,12 +77,12 @@ class Connection(MergingConnection):
                 f"is unknown, and nothing was sent again ({str(error).strip()})"
             ) from error
 
-    def clean(self, isolation_level: int | None, discard: bool) -> None:
+    def clean(self, settings: Settings) -> None:
         """Make it as good as new for the next scope: ROLLBACK, never COMMIT.
 
         Arguments:
-            isolation_level: what to go back to; None is the server's own.
-            discard: also forget all that the server keeps of a session.
+            settings: tell the isolation level to go back to, and whether to forget all that the
+                server keeps of a session.
 
         Raises:
             psycopg2.Error: it could not be done, and the connection must be ended.
@@ -101,14 +92,14 @@ class Connection(MergingConnection):
         self.rollback()
         if not self.merges:
             # Somebody may have changed what a transaction is.
-            self.restore(isolation_level)
+            self.restore(settings.isolation_level)
         self.cursor_factory = None  # type: ignore[assignment]
         self.string_types.clear()
         self.binary_types.clear()
-        if discard:
+        if settings.pool_reset == "discard":
             self.autocommit = True
             self.run("DISCARD ALL")
-            self.restore(isolation_level)
+            self.restore(settings.isolation_level)
         self.notices = []
         self.notifies = []
 
@@ -131,8 +122,14 @@ class Connection(MergingConnection):
         return bool(self.closed and (self.begun or self.status == extensions.STATUS_BEGIN))
 
     def became_read_only(self) -> bool:
-        """Whether its server takes no writes any more, as it reports by itself since version 14."""
-        return self._is_read_only() and not self._was_read_only
+        """Whether its server takes no writes any more, as it reports by itself since version 14.
+
+        A server that is on its way to being a standby ends its sessions, so it is not asked here.
+        """
+        return (
+            self.get_parameter_status("default_transaction_read_only") == "on"
+            and not self._was_read_only
+        )
 
     def end(self, deadline: float | None = None) -> None:
         """Close it politely, also while another thread uses it: its statement is cancelled first.

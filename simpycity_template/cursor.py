@@ -1,16 +1,19 @@
 """Corrects Simpycity's cursors: iteration on Python 3.7 and later, and life beyond the scope.
 
 A cursor that outlives its scope must not speak: by then its connection serves another scope.
+
+Rows are what they always were, psycopg2's ``DictRow``. But they are made of whole tuples: where
+psycopg2 makes them itself it calls a method written in Python for each value of each row.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import psycopg2
 from psycopg2 import extensions
-from psycopg2.extras import DictCursor
+from psycopg2.extras import DictRow
 from simpycity.handle import Cursor, TypedCursor
 
 from simpycity_template.corrections import corrects
@@ -19,16 +22,23 @@ from simpycity_template.merging import BEGIN
 
 IDLE = extensions.TRANSACTION_STATUS_IDLE
 
+# psycopg2's cursor beneath its DictCursor.
+_plain = extensions.cursor
+
 # A COMMIT written as SQL, also after other statements.
 _COMMIT = re.compile(r"(?:^|;)\s*(?:commit|end)\b", re.IGNORECASE)
 
 
 def _check_scope(cursor: Any) -> None:
     if getattr(cursor.connection, "holder", None) is not cursor.holder:
-        raise psycopg2.InterfaceError(
-            "the scope of this cursor has ended, and it has no connection any more: "
-            "call the query again for a new one"
-        )
+        raise _scope_has_ended()
+
+
+def _scope_has_ended() -> psycopg2.InterfaceError:
+    return psycopg2.InterfaceError(
+        "the scope of this cursor has ended, and it has no connection any more: "
+        "call the query again for a new one"
+    )
 
 
 _ALONE: AbstractContextManager[object] = nullcontext()
@@ -39,66 +49,98 @@ def _turn(cursor: Any) -> AbstractContextManager[object]:
     return cursor.connection.turn if cursor.holder else _ALONE
 
 
-def _in_scope(name: str, server_side_only: bool = False) -> Any:
-    """The method ``name`` as it is, for as long as the cursor's scope lasts.
-
-    What a client-side cursor fetched is its own, and can be read at any time.
-    """
-    own = getattr(Cursor, name)
+def _in_scope(name: str) -> Any:
+    """psycopg2's method ``name`` as it is, for as long as the cursor's scope lasts."""
+    own = getattr(_plain, name)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if server_side_only and not self.name:
-            return own(self, *args, **kwargs)
-        _check_scope(self)
-        with _turn(self):
-            try:
-                return own(self, *args, **kwargs)
-            except psycopg2.DatabaseError as error:
-                raise_told(self.connection, error)
+        return _speaking(self, own, *args, **kwargs)
 
     method.__name__, method.__doc__ = name, own.__doc__
     return method
+
+
+def _speaking(cursor: Any, own: Any, *args: Any, **kwargs: Any) -> Any:
+    """Call psycopg2's method ``own``, which speaks with the server."""
+    _check_scope(cursor)
+    with _turn(cursor):
+        try:
+            return own(cursor, *args, **kwargs)
+        except psycopg2.DatabaseError as error:
+            raise_told(cursor.connection, error)
+
+
+def _fetched(cursor: Any, own: Any, *args: Any) -> Any:
+    """What psycopg2's method ``own`` fetches.
+
+    What a client-side cursor fetched is its own, and can be read at any time.
+    """
+    return _speaking(cursor, own, *args) if cursor.name else own(cursor, *args)
+
+
+def _rows(cursor: Any, fetched: Iterable[Any]) -> list[Any]:
+    """What Simpycity makes of the tuples that were fetched."""
+    callback, index = cursor.callback, cursor.index
+    if index is None:
+        # Only now known, where the cursor is a server-side one.
+        index = {column[0]: place for place, column in enumerate(cursor.description)}
+        cursor.index = index
+    rows = []
+    for values in fetched:
+        row = _new_row(DictRow)
+        row.extend(values)
+        row._index = index
+        rows.append(callback(row) if callback else row)
+    return rows
+
+
+# Without what its __init__ does.
+_new_row: Any = DictRow.__new__
 
 
 @corrects(Cursor)
 class ScopedCursor:
     """The methods of a cursor that belongs to a scope."""
 
+    callback = None
+    # The place of each column in a row, by its name; None until that is needed.
+    index: dict[str, int] | None = None
     # Whether BEGIN went along with the last statement.
     merged = False
 
-    def __init__(self: Any, *args: Any, callback: Any = None, **kwargs: Any) -> None:
+    def __init__(self: Any, connection: Any, name: Any = None, callback: Any = None) -> None:
         """Remember on whose behalf the cursor is opened."""
-        DictCursor.__init__(self, *args, **kwargs)
-        self.callback = callback
-        self.holder = getattr(self.connection, "holder", None)
+        _plain.__init__(self, connection, name)
+        if callback:
+            self.callback = callback
+        self.holder = getattr(connection, "holder", None)
 
     def execute(self: Any, query: Any, vars: Any = None) -> None:
         """Execute, and note the statement for whoever asks what the holder is doing."""
-        _check_scope(self)
         connection, holder = self.connection, self.holder
-        if holder:
-            holder.last_sql = query if isinstance(query, str) else repr(query)
-            if holder.tag and isinstance(query, str):
-                query = holder.tag + query
-        if (
-            connection.status == extensions.STATUS_BEGIN
-            and connection.get_transaction_status() == IDLE
-        ):
-            # A COMMIT or ROLLBACK was written as SQL. psycopg2 believes its transaction goes on
-            # and would send this statement without BEGIN: the server would commit it by itself.
-            connection.rollback()
-        with _turn(self):
+        self.index = None
+        self.merged = False
+        if holder is None:
+            _forget_ended(connection)
+            return _speaking(self, _plain.execute, query, vars)
+        if connection.holder is not holder:
+            raise _scope_has_ended()
+        holder.last_sql = query if isinstance(query, str) else repr(query)
+        if holder.tag and isinstance(query, str):
+            query = holder.tag + query
+        begins = connection.can_merge()
+        if not begins:
+            _forget_ended(connection)
+        with connection.turn:
             try:
-                if not (holder and connection.can_merge() and _began_with(self, query, vars)):
-                    self.merged = False
-                    DictCursor.execute(self, query, vars)
+                if not (begins and _began_with(self, query, vars)):
+                    _plain.execute(self, query, vars)
             except psycopg2.DatabaseError as error:
-                if holder and _COMMIT.search(holder.last_sql):
+                if _COMMIT.search(holder.last_sql):
                     connection.check_outcome(error)
                 raise_told(connection, error)
             finally:
-                if holder and not connection.merges and not connection.closed:
+                if not connection.merges and not connection.closed:
                     # Beside COMMIT also BEGIN may be written as SQL.
                     state = connection.get_transaction_status()
                     connection.begun = connection.autocommit and state != IDLE
@@ -106,39 +148,71 @@ class ScopedCursor:
     @property
     def query(self: Any) -> bytes | None:
         """The statement that was sent last, without the BEGIN that went along with it."""
-        sent: bytes | None = DictCursor.query.__get__(self)
+        sent: bytes | None = _plain.query.__get__(self)
         return sent.removeprefix(BEGIN) if sent and self.merged else sent
 
-    callproc = _in_scope("callproc")
+    def callproc(self: Any, procname: str, vars: Any = None) -> Any:
+        """Call a function of the server."""
+        self.index = None
+        return _speaking(self, _plain.callproc, procname, vars)
+
     copy_expert = _in_scope("copy_expert")
     copy_from = _in_scope("copy_from")
     copy_to = _in_scope("copy_to")
     executemany = _in_scope("executemany")
 
-    fetchone = _in_scope("fetchone", server_side_only=True)
-    fetchmany = _in_scope("fetchmany", server_side_only=True)
-    fetchall = _in_scope("fetchall", server_side_only=True)
-    scroll = _in_scope("scroll", server_side_only=True)
+    def fetchone(self: Any) -> Any:
+        """The next row, or None."""
+        values = _fetched(self, _plain.fetchone)
+        if values is not None:
+            return _rows(self, [values])[0]
+        # Simpycity asks it also about the row that there is not.
+        return self.callback(None) if self.callback else None
+
+    def fetchmany(self: Any, size: int | None = None) -> list[Any]:
+        """The next rows, ``size`` at most; by default as many as ``arraysize`` says."""
+        return _rows(self, _fetched(self, _plain.fetchmany, size))
+
+    def fetchall(self: Any) -> list[Any]:
+        """All rows that are left."""
+        return _rows(self, _fetched(self, _plain.fetchall))
+
+    def scroll(self: Any, value: int, mode: str = "relative") -> None:
+        """Move within the rows."""
+        _fetched(self, _plain.scroll, value, mode)
 
     def close(self: Any) -> None:
         """Close; the ROLLBACK at the end of its scope has closed a server-side one already."""
         if self.name and self.holder is not getattr(self.connection, "holder", None):
             return
-        DictCursor.close(self)
+        _plain.close(self)
 
-    def __iter__(self: Any) -> Iterator[Any]:
+    def __iter__(self: Any) -> Any:
         """Iterate; Simpycity's raises RuntimeError after the last row on Python 3.7 and later."""
-        if self.name:
-            _check_scope(self)
-        for row in DictCursor.__iter__(self):
-            yield self.callback(row) if self.callback else row
+        return self
+
+    def __next__(self: Any) -> Any:
+        return _rows(self, [_fetched(self, _plain.__next__)])[0]
+
+
+def _forget_ended(connection: Any) -> None:
+    """End a transaction that was ended by a COMMIT or ROLLBACK written as SQL.
+
+    psycopg2 believes that it goes on and would send the next statement without BEGIN: the server
+    would commit it by itself.
+    """
+    if (
+        connection.status == extensions.STATUS_BEGIN
+        and connection.get_transaction_status() == IDLE
+    ):
+        connection.rollback()
 
 
 def _began_with(cursor: Any, query: Any, vars: Any) -> bool:
     """Send BEGIN and the statement in one message; False where psycopg2 has to begin.
 
-    It has to where the server could not even parse the message: there is a transaction afterwards,
-    a failed one, and the error points to its place in the statement.
+    It has to where the server refused the message: there is a transaction afterwards, a failed
+    one, and the error points to its place in the statement.
     """
     connection = cursor.connection
     message = None if cursor.name else connection.begin_with(cursor.mogrify(query, vars))
@@ -146,19 +220,22 @@ def _began_with(cursor: Any, query: Any, vars: Any) -> bool:
         return False
     cursor.merged = True
     try:
-        DictCursor.execute(cursor, message)
+        _plain.execute(cursor, message)
     except psycopg2.Error as error:
-        if not connection.refused() or isinstance(error, psycopg2.OperationalError):
+        if isinstance(error, psycopg2.OperationalError) or not connection.refused(error):
             raise
-        return False
-    return True
+        cursor.merged = False
+    return cursor.merged
 
 
 @corrects(TypedCursor)
 class ScopedTypedCursor:
     """The methods of a cursor whose rows are single values."""
 
-    def __iter__(self: Any) -> Iterator[Any]:
+    def __iter__(self: Any) -> Any:
         """Iterate; Simpycity's raises RuntimeError after the last row on Python 3.7 and later."""
-        for row in Cursor.__iter__(self):
-            yield row[0] if row else row
+        return self
+
+    def __next__(self: Any) -> Any:
+        row = Cursor.__next__(self)
+        return row[0] if row else row

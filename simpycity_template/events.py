@@ -95,7 +95,8 @@ class Events:
         """Count an event and tell its listeners. Never raises but for Ctrl-C and its like."""
         # No lock: between reading and writing a dictionary's number no other thread gets its turn.
         self.counts[name] += 1
-        self.seconds[name] += seconds
+        if seconds:
+            self.seconds[name] += seconds
         if name == "checkin":
             self.holds[bisect_left(HOLD_BUCKETS, seconds)] += 1
         if self._listeners[name]:

@@ -89,18 +89,26 @@ class ManagedHandle:
         """True: where it was closed it is opened again, but never inside a transaction."""
         return not self.manager.hold(self).connection.closed
 
-    def cursor(self: Any, *args: Any, callback: Any = None, **kwargs: Any) -> Any:
+    def cursor(
+        self: Any, *args: Any, cursor_factory: Any = None, callback: Any = None, **kwargs: Any
+    ) -> Any:
         """Open a cursor.
 
         Arguments:
             cursor_factory: its class; Simpycity's by default.
             callback: each row is passed to it, and what it returns takes the row's place.
         """
+        factory = cursor_factory or Cursor
         if self.manager is None:
-            return _stock["cursor"](self, *args, callback=callback, **kwargs)
-        if kwargs.get("cursor_factory") is None:
-            kwargs["cursor_factory"] = Cursor
-        cursor = self.manager.hold(self).connection.cursor(*args, **kwargs)
+            return _stock["cursor"](
+                self, *args, cursor_factory=factory, callback=callback, **kwargs
+            )
+        connection = self.manager.hold(self).connection
+        if args or kwargs:
+            cursor = connection.cursor(*args, cursor_factory=factory, **kwargs)
+        else:
+            # As psycopg2's cursor() does it in the end.
+            cursor = factory(connection)
         if callback:
             cursor.callback = callback
         return cursor

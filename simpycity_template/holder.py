@@ -5,6 +5,7 @@ refers to neither: whoever lists the holders must not keep a dead thread's scope
 """
 
 import contextlib
+import functools
 import os
 import sys
 import threading
@@ -106,13 +107,22 @@ def application_line() -> str:
 
 
 def _application_line() -> tuple[CodeType, int]:
-    # Most holders are never asked for it, so it is not made into text yet.
+    # Most holders are never asked for it, so it is not made into text, not even into a number.
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(_OURS):
+    while _is_ours(frame.f_code.co_filename) and frame.f_back is not None:
         frame = frame.f_back
-    return frame.f_code, frame.f_lineno
+    return frame.f_code, frame.f_lasti
+
+
+@functools.cache
+def _is_ours(filename: str) -> bool:
+    return filename.startswith(_OURS)
 
 
 def _described(line: tuple[CodeType, int]) -> str:
-    code, number = line
+    code, instruction = line
+    number = code.co_firstlineno
+    for start, end, at in code.co_lines():
+        if start <= instruction < end:
+            number = at or number
     return f"{code.co_filename}:{number} in {code.co_name}"

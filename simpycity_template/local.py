@@ -24,7 +24,7 @@ class PerThread(Generic[T]):
         self._make = make
         self._local = threading.local()
 
-    def __call__(self) -> T:
+    def get(self) -> T:
         """The object of this thread."""
         local = self._local
         if type(local) is not threading.local:

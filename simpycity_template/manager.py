@@ -265,7 +265,8 @@ class Manager:
             self.enter(scope)
         hold = scope.holds.get(handle.key)
         if hold is None:
-            hold = Hold(self._pool(handle.dsn), scope.label, handle.isolation_level)
+            pool = self._pools.get(handle.dsn) or self._pool(handle.dsn)
+            hold = Hold(pool, scope.label, handle.isolation_level)
             scope.holds[handle.key] = hold
         elif hold.connection.closed:
             hold.renew(self._pool(handle.dsn))
@@ -285,21 +286,24 @@ class Manager:
 
     def current(self) -> Scope | None:
         """The current scope of this thread, if there is one."""
-        scopes = self._scopes()
+        scopes = self._scopes.get()
         while scopes and scopes[-1].ended:
             scopes.pop()
         return scopes[-1] if scopes else None
 
     def enter(self, scope: Scope) -> None:
         """Make ``scope`` the current one of this thread; the one there was waits."""
-        self._scopes().append(scope)
+        self._scopes.get().append(scope)
 
     def leave(self, scope: Scope) -> None:
         """Make the scope that waited the current one again.
 
         Scopes of generators may end in another order than they began, or in another thread.
         """
-        scopes = self._scopes()
+        scopes = self._scopes.get()
+        if scopes and scopes[-1] is scope:
+            scopes.pop()
+            return
         for index in reversed(range(len(scopes))):
             if scopes[index] is scope:
                 del scopes[index]
@@ -344,7 +348,7 @@ class Manager:
     def _forked(self) -> None:
         self._lock = threading.RLock()
         self._events.forked()
-        for scope in self._scopes():
+        for scope in self._scopes.get():
             scope.forget()
 
     def __repr__(self) -> str:

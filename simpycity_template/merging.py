@@ -31,6 +31,9 @@ BEGIN = b"BEGIN;\n"
 FRESH = 0.5
 """Seconds after an answer of the server in which the connection is taken to work."""
 
+JUST_NOW = 0.001
+"""Seconds after a look at the socket in which a second look would show nothing new."""
+
 # After a comment, as some put one before each statement; but there has to be a word.
 _FIRST_WORD = re.compile(rb"\s*(?:/\*[^*]*\*/\s*)?[A-Za-z]")
 
@@ -68,10 +71,12 @@ class MergingConnection(extensions.connection):
     Attributes:
         merges: whether it may: not before it is told so, nor after anybody has changed how its
             transactions begin.
+        begun: whether a transaction was begun by hand in autocommit mode, unknown to psycopg2.
         turn: held by whoever speaks with the server, so that others can wait for an end of it.
     """
 
     merges = False
+    begun = False
 
     # Whether a transaction is open, or was when the connection broke, that psycopg2 did not begin.
     _merged = False
@@ -80,7 +85,7 @@ class MergingConnection(extensions.connection):
         super().__init__(*args, **kwargs)
         # psycopg2 has one too, but nobody can wait for that with a timeout.
         self.turn = threading.RLock()
-        self._answered = monotonic()
+        self._answered = self._looked = monotonic()
         self._poll = _poll(self.fileno())
 
     def can_merge(self) -> bool:
@@ -88,17 +93,22 @@ class MergingConnection(extensions.connection):
         return (
             self.merges
             and not self._merged
-            and monotonic() - self._answered < FRESH
-            and not self.closed
             and _status.__get__(self) == extensions.STATUS_READY
-            # The server has not gone away meanwhile.
-            and not self._poll()
+            and not self.closed
+            and self._works()
         )
+
+    def _works(self) -> bool:
+        """Whether the server has answered a moment ago, and has not gone away meanwhile."""
+        now = monotonic()
+        if now - self._answered > FRESH:
+            return False
+        return now - self._looked < JUST_NOW or not self._poll()
 
     def begin_with(self, statement: bytes) -> bytes | None:
         """The message that begins a transaction and executes ``statement`` in it.
 
-        Who asks for it sends it at once, and calls ``refused()`` where that fails.
+        Who asks for it sends it at once, and asks ``refused()`` where that fails.
 
         Returns:
             None: it may be more or less than one statement, so psycopg2 has to begin.
@@ -109,16 +119,22 @@ class MergingConnection(extensions.connection):
         self._merged = True
         return BEGIN + statement
 
-    def refused(self) -> bool:
-        """Whether the server refused the message of ``begin_with()`` before it executed BEGIN.
+    def refused(self, error: psycopg2.Error) -> bool:
+        """Whether the server refused the message of ``begin_with()`` before it executed anything.
 
-        It parses all of a message first. Once it has executed BEGIN there is a transaction, failed
-        or not, because the one statement that went along has failed and so did not end it.
+        It parses all of a message first. What it cannot parse has not even begun a transaction.
+        Then it executes BEGIN, and looks for the names in the statement: an error that points to
+        a place in the text is of that, and its transaction is rolled back here. In both cases the
+        place counts from BEGIN, so the statement is to be sent again, by itself, for an error that
+        points to where its writer looks. After any other error there is a failed transaction.
         """
-        if self.closed or self.get_transaction_status() != _IDLE:
+        if self.closed:
             return False
-        self._ended()
-        return True
+        if self.get_transaction_status() == _IDLE:
+            self._ended()
+        elif error.diag.statement_position:
+            self.rollback()
+        return not self._merged
 
     def is_alive(self) -> bool:
         """Whether it still has its server, asked of the socket alone; for one that is idle.
@@ -129,6 +145,7 @@ class MergingConnection(extensions.connection):
         try:
             while not self.closed and self._poll():
                 self.poll()
+            self._looked = monotonic()
         except psycopg2.Error:
             return False
         return not self.closed
@@ -147,13 +164,15 @@ class MergingConnection(extensions.connection):
                 self._ended()
 
     def rollback(self) -> None:
-        """Roll back."""
+        """Roll back, also what was begun by hand in autocommit mode."""
         with self.turn:
-            if not self._merged:
-                return self._end(super().rollback)
+            if not self._merged and _status.__get__(self) != extensions.STATUS_READY:
+                self._end(super().rollback)
             if self.get_transaction_status() != _IDLE:
                 self.run("ROLLBACK")
-            self._ended()
+            if self._merged:
+                self._ended()
+            self.begun = False
 
     def run(self, sql: str) -> None:
         """Execute a statement that returns nothing."""

@@ -63,7 +63,7 @@ class Stream:
         self.scope = scope
         self._iterator: Iterator[bytes] | None = None
         self._closed = False
-        _thread().streams.add(self)
+        _thread.get().streams.add(self)
 
     def __iter__(self) -> "Stream":
         return self
@@ -84,7 +84,7 @@ class Stream:
         if self._closed:
             return
         self._closed = True
-        _thread().streams.discard(self)
+        _thread.get().streams.discard(self)
         with _Current(self.manager, self.scope):
             try:
                 close = getattr(self._body, "close", None)
@@ -112,10 +112,10 @@ class _Current:
 
     def __enter__(self) -> None:
         self._manager.enter(self._scope)
-        _thread().depth += 1
+        _thread.get().depth += 1
 
     def __exit__(self, *error: object) -> None:
-        _thread().depth -= 1
+        _thread.get().depth -= 1
         self._manager.leave(self._scope)
 
 
@@ -131,7 +131,7 @@ _thread = PerThread(_Thread)
 
 
 def _close_abandoned_streams(manager: Manager) -> None:
-    for stream in [stream for stream in _thread().streams if stream.manager is manager]:
+    for stream in [stream for stream in _thread.get().streams if stream.manager is manager]:
         try:
             stream.close()
         except Exception:
@@ -141,7 +141,7 @@ def _close_abandoned_streams(manager: Manager) -> None:
 def request_scope(manager: Manager, environ: dict[str, Any]) -> Scope:
     """A scope for the request of ``environ``, not yet entered."""
     key = f"simpycity_template.{manager.name}"
-    if key not in environ and not _thread().depth:
+    if key not in environ and not _thread.get().depth:
         # A new request of this thread, not one within another (an error document, a page made
         # of several): whatever the thread still streams, its server has forgotten to close.
         _close_abandoned_streams(manager)

@@ -15,6 +15,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from time import monotonic, sleep
 
 import psycopg2
@@ -60,6 +61,8 @@ class Pool:
         """
         self.name = name
         self.settings = settings
+        recycle = settings.pool_recycle
+        self._lifetime = inf if recycle == NEVER else recycle
         self._new_connection = connect
         self._events = events or Events()
         self._watch = HoldWatch(self.holders, settings.hold_warning, self._events)
@@ -96,8 +99,7 @@ class Pool:
                 connection = None
             if connection is None:
                 connection = self._open(holder)
-            self._watch.start()
-            self._events.fire("checkout", holder, connection=connection)
+            self._events.fire("checkout", holder, 0.0, connection)
         except BaseException:
             self.abandon(holder)
             raise
@@ -119,15 +121,6 @@ class Pool:
                 self._admit()
             self._returned.extend(c for c, owner in self._held.items() if owner is holder)
         self._settle()
-
-    def reset(self, connection: Connection) -> None:
-        """Make ``connection`` as good as new for the next scope: ROLLBACK, never COMMIT.
-
-        Raises:
-            psycopg2.Error: it could not be done, and the connection must be ended.
-        """
-        settings = self.settings
-        connection.clean(settings.isolation_level, settings.pool_reset == "discard")
 
     def close(self) -> None:
         """Close every connection; those in use are cancelled first. The pool is not used again."""
@@ -200,7 +193,8 @@ class Pool:
             else:
                 waiter = _Waiter(holder)
                 self._waiters.append(waiter)
-        self._settle()
+        if self._returned:
+            self._settle()
         return self._wait(waiter) if waiter else connection
 
     def _wait(self, waiter: _Waiter) -> Connection | None:
@@ -246,7 +240,8 @@ class Pool:
         self._settle()
         if self._closed:
             raise self._was_closed()
-        self._events.fire("connect", holder, connection=connection)
+        self._watch.start()
+        self._events.fire("connect", holder, 0.0, connection)
         if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
             # What a listener did not commit must not be committed with the holder's work.
             connection.rollback()
@@ -269,33 +264,36 @@ class Pool:
         while (
             self._returned
             and not self._lock._is_owned()  # type: ignore[attr-defined]
-            and self._lock.acquire(blocking=False)
+            and self._lock.acquire(False)
         ):
-            surplus = []
-            ended = []
+            kept, holder, now = True, None, monotonic()
             try:
-                while self._returned:
+                if self._returned:
                     connection = self._returned.popleft()
+                    # None where it was back already.
                     holder = self._held.pop(connection, None)
-                    if holder is None:
-                        # It was back already.
-                        continue
-                    ended.append((holder, monotonic() - holder.since))
-                    if not self._place(connection):
-                        surplus.append(connection)
+                    if holder is not None:
+                        seconds = now - holder.since
+                        kept = self._place(connection, now)
             finally:
                 self._lock.release()
-            for connection in surplus:
+            if not kept:
                 connection.close()
-            for holder, seconds in ended:
+            if holder is not None:
                 if holder.lost:
                     self._events.fire("lost", holder)
                 self._events.fire("checkin", holder, seconds)
 
-    def _place(self, connection: Connection) -> bool:
+    def _place(self, connection: Connection, now: float) -> bool:
         """Hand ``connection`` to the next in the queue or keep it; False where it must go."""
-        now = monotonic()
-        if not self._is_good(connection, now):
+        if (
+            connection.closed
+            or now - connection.opened >= self._lifetime
+            or self._closed
+            or connection.became_read_only()
+            # Ctrl-C may have come before its ROLLBACK.
+            or connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
+        ):
             self._admit()
             return False
         if self._waiters:
@@ -309,15 +307,6 @@ class Pool:
             self._idle.append(connection)
             return True
         return False
-
-    def _is_good(self, connection: Connection, now: float) -> bool:
-        """Whether ``connection`` can serve another scope."""
-        recycle = self.settings.pool_recycle
-        too_old = recycle != NEVER and now - connection.opened >= recycle
-        if connection.closed or too_old or self._closed or connection.became_read_only():
-            return False
-        # Ctrl-C may have come before its ROLLBACK.
-        return bool(connection.get_transaction_status() == extensions.TRANSACTION_STATUS_IDLE)
 
     def _admit(self) -> None:
         """One connection less: the next in the queue may open one in its place."""

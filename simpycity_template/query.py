@@ -31,15 +31,20 @@ class Query:
         """
         if simpycity_config.debug:
             return _stock["__call__"](self, *args, **named)
-        options = dict(named.pop("options", None) or ())
-        columns = options.pop("columns", None)
+        columns, handle, callback = None, self.__attr__["handle"], self.__attr__["callback"]
+        options = named.pop("options", None) if named else None
+        if options:
+            options = dict(options)
+            columns = options.pop("columns", None)
+            handle = options.pop("handle", handle)
+            callback = options.pop("callback", callback)
         complete = not named and len(args) == len(self.args)
         return self.__execute__(
             ",".join(columns) if columns else "*",
             list(args) if complete else _in_order(self.args, args, named),
-            options.pop("handle", self.__attr__["handle"]),
-            options.pop("callback", self.__attr__["callback"]),
-            extra_opt=options,
+            handle,
+            callback,
+            options or {},
         )
 
     def __execute__(

@@ -148,7 +148,8 @@ class Hold:
             )
 
     def __del__(self) -> None:
-        self.abandon()
+        if not self._given_back:
+            self.abandon()
 
     def _connect(self, pool: Pool) -> None:
         self._pool = pool
@@ -171,8 +172,8 @@ class Hold:
             return
         self._given_back = True
         try:
-            self.holder.lost = connection.broke_in_transaction()
-            self._pool.reset(connection)
+            self.holder.lost = bool(connection.closed) and connection.broke_in_transaction()
+            connection.clean(self._pool.settings)
         except BaseException as error:
             connection.end()
             if not isinstance(error, Exception):

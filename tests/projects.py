@@ -95,10 +95,10 @@ def served(
                 raise
 
 
-def answers(address: str) -> bool:
+def answers(address: str, path: str = "/style.css") -> bool:
     """Tell whether a server listens there, whatever it answers."""
     try:
-        urllib.request.urlopen(address + "/style.css", timeout=30).close()
+        urllib.request.urlopen(address + path, timeout=30).close()
     except urllib.error.HTTPError:
         return True
     except OSError:

@@ -1,8 +1,10 @@
 """What the tests of the manager share: waiting, threads, children, and queries."""
 
 import os
+import sys
 import threading
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Any
@@ -72,3 +74,18 @@ def fork(work: Callable[[], Any]) -> int:
 def in_child(work: Callable[[], Any]) -> bool:
     """Run ``work`` in a forked child and wait for it; true where it did not fail."""
     return os.waitstatus_to_exitcode(os.waitpid(fork(work), 0)[1]) == 0
+
+
+def calls_of(work):
+    """How many calls of Python functions and of built-in ones ``work`` makes."""
+    counts = Counter()
+
+    def profile(frame, event, argument):
+        counts[event] += 1
+
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return counts["call"], counts["c_call"]

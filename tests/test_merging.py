@@ -1,14 +1,17 @@
 """BEGIN goes in one message with the first statement, and nobody can tell but by the speed."""
 
+import copy
 import io
+import pickle
 import select
 from time import monotonic
 
 import psycopg2
 import pytest
 from psycopg2 import errors, extensions, sql
-from psycopg2.extras import RealDictCursor
+from psycopg2.extras import DictCursor, DictRow, RealDictCursor
 from simpycity.core import Function, FunctionTyped, Raw
+from support import calls_of
 from wire import wire
 
 from simpycity_template import TransactionLost, merging
@@ -271,6 +274,59 @@ class TestCursors:
         assert line.statements == []
 
 
+class TestRows:
+    """What cursors return is psycopg2's DictRow, though not psycopg2 makes it."""
+
+    @pytest.fixture
+    def rows(self, manager, dsn):
+        """The same rows, of psycopg2's own cursor and of Simpycity's."""
+        text = "SELECT n, n * 2 AS double, 'x' AS n FROM generate_series(1, 3) AS n"
+        with psycopg2.connect(dsn) as plain:
+            cursor = plain.cursor(cursor_factory=DictCursor)
+            cursor.execute(text)
+            return cursor.fetchall(), Raw(text)()
+
+    @pytest.mark.parametrize("fetch", [
+        lambda cursor: cursor.fetchall(),
+        lambda cursor: cursor.fetchmany(2) + cursor.fetchmany(2) + cursor.fetchmany(),
+        lambda cursor: [cursor.fetchone(), next(cursor), *cursor],
+        list,
+    ])  # fmt: skip
+    def test_they_are_the_same_however_they_are_fetched(self, rows, fetch):
+        expected, cursor = rows
+        got = fetch(cursor)
+        assert got == expected
+        for ours, theirs in zip(got, expected, strict=True):
+            assert type(ours) is DictRow
+            assert dict(ours) == dict(theirs) == {"n": "x", "double": ours[1]}
+            assert pickle.loads(pickle.dumps(ours)) == copy.copy(ours) == theirs
+        assert cursor.fetchone() is None
+        assert cursor.fetchall() == []
+        with pytest.raises(StopIteration):
+            next(cursor)
+
+    def test_the_columns_are_those_of_the_last_statement(self, manager):
+        cursor = manager.handle().cursor()
+        for name in ("a", "b"):
+            cursor.execute(f"SELECT 1 AS {name}")
+            assert dict(cursor.fetchone()) == {name: 1}
+        cursor.callproc("upper", ["text"])
+        assert dict(cursor.fetchone()) == {"upper": "TEXT"}
+
+    def test_a_statement_without_rows_has_none_to_fetch(self, manager):
+        cursor = Raw("SET LOCAL work_mem = '1MB'")()
+        for fetch in (cursor.fetchone, cursor.fetchmany, cursor.fetchall):
+            with pytest.raises(psycopg2.ProgrammingError, match="no results to fetch"):
+                fetch()
+
+    def test_each_value_costs_no_call(self, manager):
+        def calls(columns):
+            cursor = Raw("SELECT " + ", ".join(map(str, range(columns))))()
+            return calls_of(cursor.fetchall)
+
+        assert calls(1) == calls(50)
+
+
 class TestErrorsInTheFirstStatement:
     @pytest.mark.parametrize("text, error", [
         ("SELEC 1", errors.SyntaxError),
@@ -292,15 +348,25 @@ class TestErrorsInTheFirstStatement:
         manager.commit()
         assert notes() == [2]
 
-    def test_a_statement_that_could_not_be_parsed_is_the_only_one_sent_again(self, manager, line):
-        for text in ("SELECT 1 / 0", "SELEC 1"):
+    def test_only_a_statement_that_was_refused_for_its_text_is_sent_again(self, manager, line):
+        for text in ("SELECT 1 / 0", "SELEC 1", "SELECT nope"):
             with pytest.raises(psycopg2.Error):
                 manager.handle().execute(text)
             manager.rollback()
         assert line.statements == [
             "BEGIN;\nSELECT 1 / 0", "ROLLBACK",
             "BEGIN;\nSELEC 1", "BEGIN", "SELEC 1", "ROLLBACK",
+            "BEGIN;\nSELECT nope", "ROLLBACK", "BEGIN", "SELECT nope", "ROLLBACK",
         ]  # fmt: skip
+
+    @pytest.mark.parametrize("text", ["SELEC 1", "SELECT nope", "SELECT 1,\n  nope"])
+    def test_the_error_points_to_the_place_in_the_statement(self, manager, dsn, text):
+        with psycopg2.connect(dsn) as plain, pytest.raises(psycopg2.Error) as expected:
+            plain.cursor().execute(text)
+        with pytest.raises(psycopg2.Error) as caught:
+            manager.handle().execute(text)
+        assert str(caught.value) == str(expected.value)
+        assert caught.value.diag.statement_position == expected.value.diag.statement_position
 
     def test_a_commit_that_fails_leaves_no_transaction(self, manager, notes):
         manager.handle().execute(
