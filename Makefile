@@ -36,6 +36,9 @@ screenshots: $(VENV)/dev.done  ## take the pictures of the documentation anew
 
 bench: $(VENV)/bench.done  ## compare the speed with what people would pick instead; takes minutes
 	$(VENV)/bin/python benchmarks/compare.py
+	$(VENV)/bin/python benchmarks/cost.py
+	$(VENV)/bin/python benchmarks/pages.py
+	$(VENV)/bin/python benchmarks/growth.py
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .demo build dist docs/_build *.egg-info .*_cache

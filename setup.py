@@ -172,6 +172,7 @@ setup(
         # What benchmarks/ compares with, and draws with.
         "bench": [
             "Django>=5.2",
+            "Flask-SQLAlchemy>=3.1",
             "matplotlib>=3.9",
             "psycopg[binary,pool]>=3.2",
             "SQLAlchemy>=2.0",

@@ -2,8 +2,6 @@
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -18,6 +16,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
 from contestants import BASE, CONTESTANTS, OURS  # noqa: E402
+from report import DOCS, publish  # noqa: E402
 from wire import wire  # noqa: E402
 
 from simpycity_template import embedded  # noqa: E402
@@ -182,13 +181,11 @@ def plot(results, path):
 
 
 def main():
-    """Run, print, and write."""
+    """Measure, and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=0.5, help="a round of one contestant")
-    parser.add_argument("--results", type=Path, default=HERE / "results.json")
-    parser.add_argument("--plot", type=Path, default=HERE.parent / "docs" / "speed.svg")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
         dsn = embedded.dsn(directory, "benchmark")
@@ -198,11 +195,6 @@ def main():
         process, through = delayed(dsn)
         contestants = [Contestant(name) for name in CONTESTANTS]
         results = {
-            "machine": {
-                "python": platform.python_version(),
-                "cores": os.cpu_count(),
-                "load before": os.getloadavg()[0],
-            },
             "round_trips": {each.name: each.round_trips(dsn) for each in contestants},
             "rates": {},
         }
@@ -220,9 +212,8 @@ def main():
         process.stdin.close()
         process.wait(10)
     print(file=sys.stderr)
-    print(table(results))
-    options.results.write_text(json.dumps(results, indent=1) + "\n")
-    plot(results, options.plot)
+    publish("requests", table(results))
+    plot(results, DOCS / "images" / "speed.svg")
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from statistics import median
 from time import perf_counter
 
 import psycopg2
+from report import publish
 
 from simpycity_template import embedded, get_manager
 from simpycity_template.holder import Holder
@@ -72,7 +73,7 @@ def threads_on_a_pool_of_15(dsn):
             for worker in workers:
                 worker.join()
             rounds.append((perf_counter() - began) / (threads * each))
-        print(f"{threads:7} threads on a pool of 15: {median(rounds) * 1e6:8.1f} µs a scope")
+        yield f"{threads:7} threads on a pool of 15: {median(rounds) * 1e6:8.1f} µs a scope"
     manager.dispose()
 
 
@@ -89,7 +90,7 @@ def idle_connections(dsn):
 
         cost = microseconds(turn, 2000)
         status = microseconds(pool.status, 200)
-        print(
+        yield (
             f"{connections:7} idle connections: {cost:8.1f} µs a checkout and checkin,"
             f" {status:8.1f} µs a status()"
         )
@@ -102,7 +103,7 @@ def managers(dsn):
         while len(made) < number:
             made.append(get_manager(f"manager {len(made)}"))
             made[-1].configure({"simpycity.dsn": dsn}, default=False)
-        print(f"{number:7} managers: {microseconds(lambda: scope(made[0]), 2000):8.1f} µs a scope")
+        yield f"{number:7} managers: {microseconds(lambda: scope(made[0]), 2000):8.1f} µs a scope"
     made[0].dispose()
 
 
@@ -118,19 +119,19 @@ def scopes(dsn):
             scope(manager)
             done += 1
         memory, _ = tracemalloc.get_traced_memory()
-        print(f"{total:7} scopes: {memory / 1024:8.1f} KiB more memory")
+        yield f"{total:7} scopes: {memory / 1024:8.1f} KiB more memory"
     tracemalloc.stop()
     manager.dispose()
 
 
 def main():
-    """Print one line for each measurement."""
+    """Measure, and publish: one line for each measurement."""
     with tempfile.TemporaryDirectory() as directory:
         # The server stops with that process, and starts with the new limit.
         subprocess.run([sys.executable, "-c", ALLOW_MANY, directory], check=True)
         dsn = embedded.dsn(directory, "growth")
-        for measure in (threads_on_a_pool_of_15, idle_connections, managers, scopes):
-            measure(dsn)
+        measures = (threads_on_a_pool_of_15, idle_connections, managers, scopes)
+        publish("growth", "\n".join(line for measure in measures for line in measure(dsn)))
 
 
 if __name__ == "__main__":
