@@ -125,14 +125,14 @@ def ratios(rates, name, base=BASE):
 def table(results):
     """The table, as text."""
     columns = list(results["rates"])
-    lines = [f"{'':30}{'trips':>6}" + "".join(f"{column:>27}" for column in columns)]
+    lines = [f"{'':30}{'trips':>6}" + "".join(f"{column:>28}" for column in columns)]
     for name in CONTESTANTS:
         cells = []
         for column in columns:
             middle, low, high = ratios(results["rates"][column], name)
             cells.append(f"{middle:.2f} ({low:.2f}-{high:.2f})")
         trips = results["round_trips"][name]
-        lines.append(f"{name:30}{trips:6.3g}" + "".join(f"{cell:>27}" for cell in cells))
+        lines.append(f"{name:30}{trips:6.3g}" + "".join(f"{cell:>28}" for cell in cells))
     lines.append("")
     lines.append(f"requests per second {BASE}:")
     for column in columns:
@@ -184,7 +184,7 @@ def main():
     """Measure, and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.5, help="a round of one contestant")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:

@@ -5,6 +5,7 @@ for valgrind to count.
 """
 
 import gc
+import os
 import re
 import shutil
 import subprocess
@@ -91,7 +92,7 @@ def instructions(what, dsn):
         done = subprocess.run(
             ["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null", sys.executable]
             + [__file__, what, dsn, str(times)],
-            capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": "0"},
+            capture_output=True, text=True, check=True, env={**os.environ, "PYTHONHASHSEED": "0"},
         )  # fmt: skip
         counts.append(int(re.search(r"Collected : (\d+)", done.stderr)[1]))
     return (counts[1] - counts[0]) / TIMES
