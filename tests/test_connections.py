@@ -164,6 +164,17 @@ def test_of_those_idle_in_transaction_the_oldest_comes_first(dsn):
         link.close()
 
 
+def test_a_transaction_that_begins_at_this_moment_has_no_age_below_0(dsn):
+    look, young = connect(dsn), psycopg2.connect(dsn, application_name="young")
+    # For PostgreSQL's now() the moment is that of this BEGIN.
+    look.cursor().execute("BEGIN")
+    young.cursor().execute("SELECT 1")
+    (found,) = sessions(look, "young")
+    assert found.transaction_age >= 0 and found.state_age >= 0
+    for link in (look, young):
+        link.close()
+
+
 def _find(dsn, name, pid):
     link = connect(dsn)
     try:
