@@ -14,7 +14,7 @@ from paste.deploy import loadapp
 from paste.script.command import BadCommand, Command
 from psycopg2.extensions import connection as psycopg2_connection
 
-from simpycity_template.holder import from_here
+from simpycity_template.holder import ENDS_WITH_SCOPE, from_here
 from simpycity_template.manager import Manager, configured_managers
 from simpycity_template.sessions import Session, application_name, connect, sessions
 
@@ -108,9 +108,11 @@ class Look:
                 dsn = self._manager.dsn()
                 self.application_name = application_name(dsn, self._manager.name)
                 self._link = connect(dsn)
-            # What the application opened while it was loaded, here, is not what is looked for.
-            ours = {entry.backend_pid for entry in self._manager.status()}
+            # What the application opens here, where it was only loaded, is not looked for. Its
+            # threads may open more at this moment.
+            ours = self._own()
             found = sessions(self._link, self.application_name)
+            ours |= self._own()
             self.sessions = [session for session in found if session.pid not in ours]
         except (psycopg2.Error, RuntimeError) as error:
             raise BadCommand(
@@ -118,6 +120,9 @@ class Look:
                 f"{str(error).strip()}"
             ) from None
         return self
+
+    def _own(self) -> set[int]:
+        return {entry.backend_pid for entry in self._manager.status()}
 
 
 def _managers_of(ini: str) -> list[Manager]:
@@ -215,10 +220,7 @@ def remarks(look: Look) -> list[str]:
     """What else the reader should know."""
     said = []
     if verdict(look):
-        said.append(
-            "A transaction ends with its scope: a request is one, and other work needs a block "
-            '`with manager.scope("what it does"):` around each piece of it.'
-        )
+        said.append(ENDS_WITH_SCOPE)
     hidden = sorted({session.user for session in look.sessions if session.hidden})
     if hidden:
         said.append(

@@ -201,10 +201,7 @@ def _forget_ended(connection: Any) -> None:
     psycopg2 believes that it goes on and would send the next statement without BEGIN: the server
     would commit it by itself.
     """
-    if (
-        connection.status == extensions.STATUS_BEGIN
-        and connection.get_transaction_status() == IDLE
-    ):
+    if connection.status == extensions.STATUS_BEGIN and connection.get_transaction_status() == IDLE:
         connection.rollback()
 
 

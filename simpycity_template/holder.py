@@ -23,6 +23,12 @@ _TRANSACTION: dict[int | None, str] = {
     extensions.TRANSACTION_STATUS_INERROR: "in failed transaction",
 }
 
+ENDS_WITH_SCOPE = (
+    "A transaction ends with its scope: a request is one, and other work needs a block "
+    '`with manager.scope("what it does"):` around each piece of it.'
+)
+"""What to do about work that holds on."""
+
 # Frames of these are on the way from the application to the pool, never its own code.
 _OURS = (contextlib.__file__,) + tuple(
     os.path.dirname(os.path.abspath(module)) + os.sep for module in (__file__, simpycity.__file__)
@@ -85,10 +91,16 @@ class Status:
         if self.state == "idle":
             return f"session {self.backend_pid}: idle for {self.age:.1f} s"
         return (
-            f"session {self.backend_pid}: thread {self.thread!r}, scope {self.label!r}, "
-            f"taken {self.age:.1f} s ago at {self.place}, {self.transaction}, "
-            f"last statement: {self.last_sql or 'none'}"
+            f"session {self.backend_pid}: thread {self.thread!r}, "
+            f"{scope_named(self.label, self.thread)}, taken {self.age:.1f} s ago at {self.place}, "
+            f"{self.transaction}, last statement: {self.last_sql or 'none'}"
         )
+
+
+def scope_named(label: str | None, thread: str | None) -> str:
+    """The words for the scope with this label, in a text that names the thread as well."""
+    # Work outside a scope is called as its thread.
+    return "in no scope" if label == thread else f"scope {label!r}"
 
 
 def transaction_state(status: int | None) -> str:

@@ -25,7 +25,13 @@ from simpycity_template import fork, tag
 from simpycity_template.connection import PAUSE, Connection, end_deadline
 from simpycity_template.errors import PoolTimeout
 from simpycity_template.events import Events
-from simpycity_template.holder import Holder, Status, transaction_state
+from simpycity_template.holder import (
+    ENDS_WITH_SCOPE,
+    Holder,
+    Status,
+    scope_named,
+    transaction_state,
+)
 from simpycity_template.metrics import Now
 from simpycity_template.settings import NEVER, Settings
 from simpycity_template.watch import HoldWatch
@@ -317,22 +323,25 @@ class Pool:
 
     def _timeout(self) -> PoolTimeout:
         settings = self.settings
-        in_use = [f"  {entry}" for entry in self.status() if entry.state == "in use"]
-        in_use += [
-            f"  thread {holder.thread!r}, scope {holder.label!r}, has been connecting to the "
-            f"server for {monotonic() - holder.since:.1f} s at {holder.place}"
+        holders = [entry for entry in self.status() if entry.state == "in use"]
+        lines = [f"  {entry}" for entry in holders]
+        lines += [
+            f"  thread {holder.thread!r}, {scope_named(holder.label, holder.thread)}, has been "
+            f"connecting to the server for {monotonic() - holder.since:.1f} s at {holder.place}"
             for holder in list(self._opening)
         ]
+        if any(entry.label == entry.thread for entry in holders):
+            lines.append(ENDS_WITH_SCOPE)
         return PoolTimeout(
             f"no connection to {self.name!r} became free within {settings.pool_timeout:g} s: "
             f"all {settings.max_size} (pool_size {settings.pool_size} + max_overflow "
-            f"{settings.max_overflow}) are held by\n" + "\n".join(in_use)
+            f"{settings.max_overflow}) are held by\n" + "\n".join(lines)
         )
 
     def _was_closed(self) -> psycopg2.InterfaceError:
         return psycopg2.InterfaceError(
-            f"the connections of {self.name!r} were closed by dispose() or by other settings, "
-            "and this one was asked for before: try again"
+            f"the connections of {self.name!r} were closed by dispose(), by configure() with other "
+            "settings or because the process ends, and one was still asked for"
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import monotonic
 
 from simpycity_template.events import Events
-from simpycity_template.holder import Holder
+from simpycity_template.holder import Holder, scope_named
 
 log = logging.getLogger("simpycity_template")
 
@@ -57,11 +57,10 @@ class HoldWatch:
                 continue
             holder.warned = True
             log.warning(
-                "a connection is held for %.1f s: thread %r, scope %r, taken at %s, "
-                "last statement: %s",
+                "a connection is held for %.1f s: thread %r, %s, taken at %s, last statement: %s",
                 age,
                 holder.thread,
-                holder.label,
+                scope_named(holder.label, holder.thread),
                 holder.place,
                 holder.last_sql or "none",
             )

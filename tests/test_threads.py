@@ -132,7 +132,17 @@ class TestExhaustion:
             assert said in message
         assert message.count("in transaction") == 2
         assert message.count("test_threads.py:") == 2
+        assert "no scope" not in message and "manager.scope(" not in message
         assert backend()
+
+    def test_the_error_says_which_work_is_in_no_scope_and_what_to_do(self, make_manager):
+        manager = make_manager(pool_size=1, max_overflow=0, pool_timeout=0.05)
+        backend()
+        with manager.scope("GET /unlucky"), pytest.raises(PoolTimeout) as error:
+            backend()
+        held, what_to_do = str(error.value).splitlines()[1:]
+        assert "thread 'MainThread', in no scope, taken" in held
+        assert "manager.scope(" in what_to_do
 
     def test_nobody_who_waits_is_forgotten(self, make_manager):
         manager = make_manager(pool_size=1, max_overflow=1, pool_timeout=60)
