@@ -6,6 +6,7 @@ for what is worth that.
 
 import gc
 import tracemalloc
+from itertools import pairwise
 
 import pytest
 from simpycity.core import Function
@@ -85,11 +86,13 @@ def test_requests_leave_no_memory_behind(manager):
     tracemalloc.start()
     try:
         requests()
-        before, _ = tracemalloc.get_traced_memory()
-        requests()
-        after, _ = tracemalloc.get_traced_memory()
+        kept = [tracemalloc.get_traced_memory()[0]]
+        for _ in range(4):
+            requests()
+            kept.append(tracemalloc.get_traced_memory()[0])
     finally:
         tracemalloc.stop()
         gc.enable()
-    # Less than ten bytes each: what is kept does not grow with the requests.
-    assert after - before < 5000
+    # Less than ten bytes each: what is kept does not grow with the requests. Once in a while
+    # something else of the interpreter does, such as a dictionary that becomes larger.
+    assert min(after - before for before, after in pairwise(kept)) < 5000
