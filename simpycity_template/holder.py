@@ -110,7 +110,11 @@ def transaction_state(status: int | None) -> str:
 
 def from_here(place: str) -> str:
     """A code line with its file as one would name it in this process's folder."""
-    return place.removeprefix(os.getcwd() + os.sep)
+    try:
+        return place.removeprefix(os.getcwd() + os.sep)
+    except FileNotFoundError:
+        # The folder is gone.
+        return place
 
 
 def application_line() -> str:

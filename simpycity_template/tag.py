@@ -10,7 +10,7 @@ import re
 import socket
 from dataclasses import dataclass
 
-from simpycity_template.holder import Holder
+from simpycity_template.holder import Holder, from_here
 
 # Whatever could end the comment, be a parameter of psycopg2, or be more than ASCII is left out.
 _UNSAFE = re.compile(r"[^\w ./:<>()@-]", re.ASCII)
@@ -27,7 +27,7 @@ class Tag:
         label: of the scope.
         thread: its name.
         process: ``PID@HOST`` of the application.
-        place: the code line that took the connection.
+        place: the code line that took the connection, its file as named in the process's folder.
     """
 
     label: str
@@ -41,7 +41,7 @@ def comment(holder: Holder) -> str:
     process = f"{os.getpid()}@{socket.gethostname()}"
     words = [
         _UNSAFE.sub("?", word)[-_LONGEST:]
-        for word in (holder.label[:_LONGEST], holder.thread, process, holder.place)
+        for word in (holder.label[:_LONGEST], holder.thread, process, from_here(holder.place))
     ]
     return f"/* simpycity: {' | '.join(words)} */ "
 

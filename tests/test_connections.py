@@ -288,6 +288,21 @@ def test_a_tag_cannot_end_its_comment_or_be_a_parameter():
     assert rest == "BEGIN;\nSELECT 1"
 
 
+def test_the_code_line_of_a_tag_is_whole_however_deep_the_application_lies(tmp_path, monkeypatch):
+    folder = tmp_path / ("deep" * 40)
+    (folder / "wiki").mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    holder = Holder("GET /")
+    monkeypatch.setattr(Holder, "place", f"{folder}/wiki/page.py:55 in count")
+    found, _ = tag.split(tag.comment(holder))
+    assert found.place == "wiki/page.py:55 in count"
+    # A folder that is gone is no reason to fail.
+    (folder / "wiki").rmdir()
+    folder.rmdir()
+    found, _ = tag.split(tag.comment(holder))
+    assert found.place.endswith("/wiki/page.py:55 in count")
+
+
 def test_a_tagged_statement_does_what_it_says(make_manager):
     manager = make_manager(tag_statements="true")
     with manager.scope("GET /%s/100%"):
