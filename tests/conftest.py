@@ -71,18 +71,21 @@ def server() -> Iterator[Server]:
         )
         assert holder.stdout is not None
         server = Server(holder.stdout.readline().strip())
-        _forgo_durability(server)
+        _suit_tests(server)
         yield server
         holder.communicate()
         with open(Path(directory, "keeper.lock")) as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
 
 
-def _forgo_durability(server: Server) -> None:
-    """Hundreds of databases that nobody needs after a power cut take a minute to be flushed."""
+def _suit_tests(server: Server) -> None:
+    """Let the server spend no time on hundreds of databases that nobody keeps."""
     link = server.connect()
     with link.cursor() as cursor:
+        # To flush them takes a minute.
         cursor.execute("ALTER SYSTEM SET fsync = off")
+        # Its workers visit one database after the other, and would be counted as sessions there.
+        cursor.execute("ALTER SYSTEM SET autovacuum = off")
         cursor.execute("SELECT pg_reload_conf()")
     link.close()
 
