@@ -20,7 +20,6 @@ END_TIMEOUT = 5  # seconds; for the statements of other threads to end after the
 COPY_TIMEOUT = 0.3  # seconds; of these, for what may not end though it was cancelled
 PAUSE = 0.02  # seconds; between cancelling a statement and cancelling it again
 
-IDLE = extensions.TRANSACTION_STATUS_IDLE
 ACTIVE = extensions.TRANSACTION_STATUS_ACTIVE
 
 
