@@ -1,10 +1,12 @@
 """A generated project, served and used as a user would: pages, commands, its own tests, its wheel."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
@@ -325,6 +327,19 @@ class TestProduction:
             for ini in ("development.ini", "production.ini", "second.ini")
         }
         assert len(secrets) == 3
+
+    @pytest.mark.parametrize("ini", ["development.ini", "production.ini"])
+    def test_a_changed_template_is_read_again_in_development_only(self, production, dsn, ini):
+        change(production / ini, "simpycity.dsn", dsn)
+        template = production / "helloworld/templates/welcome.mako"
+        with served(production, ini) as address:
+            visitor = Visitor(address)
+            assert "as changed" not in visitor.get("/")
+            template.write_text("as changed")
+            os.utime(template, (time.time() + 2,) * 2)  # Mako compares whole seconds.
+            assert ("as changed" in visitor.get("/")) == (ini == "development.ini")
+        with served(production, ini) as address:
+            assert "as changed" in Visitor(address).get("/")
 
     def test_an_error_shows_a_page_of_the_application_and_no_debugger(self, production, dsn):
         change(production / "production.ini", "simpycity.dsn", dsn)

@@ -1,0 +1,38 @@
+"""The files of a folder, before an application: as Paste does it, for less.
+
+Paste's `Cascade` lets `StaticURLParser` answer first, and asks the application where that says 404.
+So each request to the application pays for a page of an error that nobody sees, a tenth of the
+time of a small page, and has its body copied. Here one look at the file system comes before.
+"""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from paste.cascade import Cascade
+from paste.urlparser import StaticURLParser
+
+
+class PublicFiles:
+    """WSGI middleware: answers with a file where there is one, else with the application."""
+
+    def __init__(self, application: Callable[..., Iterable[bytes]], folder: str) -> None:
+        """
+        Arguments:
+            application: what answers where there is no file.
+            folder: the path of the files, which all the world may read.
+        """
+        self.application = application
+        self.folder = folder
+        self._files_first = Cascade([StaticURLParser(folder), application])
+
+    def __call__(
+        self, environ: dict[str, Any], start_response: Callable[..., Any]
+    ) -> Iterable[bytes]:
+        """The WSGI call."""
+        path = environ.get("PATH_INFO", "")
+        name = "index.html" if path == "/" else path.strip("/")
+        # Only tells that there may be a file; whether it is one that may be read, Paste decides.
+        if os.path.exists(os.path.join(self.folder, name)):
+            return self._files_first(environ, start_response)
+        return self.application(environ, start_response)

@@ -1,0 +1,71 @@
+"""Files before an application: what Paste's cascade answers, and no more work than there is."""
+
+import pytest
+from paste.cascade import Cascade
+from paste.urlparser import StaticURLParser
+from webtest import TestApp
+
+from simpycity_template.public_files import PublicFiles
+
+
+def application(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [
+        f"the application at {environ['SCRIPT_NAME']!r} {environ['PATH_INFO']!r} was sent ".encode(),
+        environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0)),
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "secret").write_text("not public")
+    public = tmp_path / "public"
+    (public / "with" / "index").mkdir(parents=True)
+    (public / "without").mkdir()
+    (public / "style.css").write_text("body {}")
+    (public / "with" / "index.html").write_text("the index")
+    return str(public)
+
+
+@pytest.mark.parametrize("index", [True, False], ids=["an index", "no index"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "//", "/style.css", "/style.css/", "/style.css/more", "//style.css", "/missing.css",
+        "/rows/index", "/with", "/with/", "/with/index.html", "/without/", "/../secret",
+        "/with/../../secret", "/./style.css", "/nul\0", "/caf\xc3\xa9",
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
+def test_it_answers_as_pastes_cascade(folder, method, path, index):
+    if index:
+        with open(f"{folder}/index.html", "w") as file:
+            file.write("the front page")
+    environ = {"PATH_INFO": path}
+    if method == "POST":
+        environ |= {"CONTENT_LENGTH": "2"}
+
+    def answer(app):
+        done = TestApp(app, lint=False).request(
+            "/", method=method, body=b"12" if method == "POST" else b"", environ=environ, status="*"
+        )
+        return done.status, sorted(done.headerlist), done.body
+
+    theirs = answer(Cascade([StaticURLParser(folder), application]))
+    assert answer(PublicFiles(application, folder)) == theirs
+
+
+def test_it_is_mounted_as_pastes_cascade(folder):
+    app = TestApp(PublicFiles(application, folder), extra_environ={"SCRIPT_NAME": "/at"})
+    assert app.get("/style.css").text == "body {}"
+    app.get("/rows").mustcontain("the application at '/at' '/rows'")
+
+
+def test_the_application_is_asked_alone_where_there_is_no_file(folder, monkeypatch):
+    def asked(self, environ, start_response):
+        raise AssertionError("Paste was asked")
+
+    monkeypatch.setattr(StaticURLParser, "__call__", asked)
+    app = TestApp(PublicFiles(application, folder))
+    for path in ("/", "/rows/index"):
+        assert app.get(path).text.startswith("the application")
