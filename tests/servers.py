@@ -36,6 +36,8 @@ class OwnServer:
         """Run one of PostgreSQL's programs; its output is the error where it fails."""
         done = subprocess.run(
             [PROGRAMS / program, *arguments],
+            # Without PGPORT and its like, by which a test may tell clients where its servers are.
+            env={"LC_ALL": "C"},
             cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
             **ACCOUNT,
         )  # fmt: skip
@@ -47,6 +49,14 @@ class OwnServer:
             "initdb", "-D", str(self.cluster), "-U", "postgres", "-A", "trust", "--no-sync",
             "--encoding=UTF8", "--locale=C", "--no-instructions",
         )  # fmt: skip
+
+    def copy(self, primary: "OwnServer") -> None:
+        """Make its cluster as that of a standby, which follows ``primary`` once it is started."""
+        self.run(
+            "pg_basebackup", "-R", "-c", "fast", "--no-sync", "-D", str(self.cluster),
+            "-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres",
+        )  # fmt: skip
+        self.options = f"primary_conninfo = 'host=127.0.0.1 port={primary.port} user=postgres'"
 
     def start(self) -> None:
         """Start it; its configuration may have changed meanwhile."""

@@ -186,11 +186,7 @@ def test_after_a_failover_requests_run_on_the_new_primary(manage):
         second = servers.OwnServer(home / "second")
         first.init()
         first.start()
-        second.run(
-            "pg_basebackup", "-R", "-c", "fast", "--no-sync", "-D", str(second.cluster),
-            "-h", "127.0.0.1", "-p", str(first.port), "-U", "postgres",
-        )  # fmt: skip
-        second.options = f"primary_conninfo = 'host=127.0.0.1 port={first.port} user=postgres'"
+        second.copy(first)
         second.start()
         try:
             first.query("CREATE TABLE seen (n int)")

@@ -1,88 +1,37 @@
 """A primary with two standbys, and the managers of the page on databases."""
 
-import os
-import pwd
-import subprocess
-import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 
 import psycopg2
 import pytest
-from psycopg2.extensions import parse_dsn
+import servers
 from serving import on_page
 from simpycity.core import Raw
 
-from simpycity_template import embedded
-
-
-class Standby:
-    """A server that follows the embedded one."""
-
-    def __init__(self, primary, folder, account):
-        self.folder, self.account = folder, account
-        self.programs = embedded._find_programs()
-        data = str(folder / "data")
-        self._run("pg_basebackup", "-h", primary["host"], "-p", primary["port"], "-U", "postgres",
-                  "-D", data, "-R", "--checkpoint=fast", "--no-sync")  # fmt: skip
-        options = f"-p 5432 -k {folder} -c listen_addresses= -c fsync=off"
-        self._run(
-            "pg_ctl", "start", "-w", "-s", "-D", data, "-l", str(folder / "log"), "-o", options
-        )
-
-    def _run(self, program, *arguments):
-        done = subprocess.run(
-            [self.programs / program, *arguments],
-            cwd="/", stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            text=True, check=False, **self.account,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-
-    def stop(self):
-        """At once, as if its power were cut; harmless where that was done."""
-        if not (self.folder / "data" / "postmaster.pid").exists():
-            return
-        self._run("pg_ctl", "stop", "-s", "-m", "immediate", "-D", str(self.folder / "data"))
-
 
 @pytest.fixture(scope="module")
-def cluster(server):
-    """The primary's DSN, and two standbys."""
-    dsn = server.create_database()
-    primary = parse_dsn(dsn)
-    account = {}
-    if os.geteuid() == 0:
-        # PostgreSQL refuses to be root.
-        owner = pwd.getpwuid(Path(primary["host"]).stat().st_uid)
-        account = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
-    with ExitStack() as stack:
-        standbys = []
-        for _ in range(2):
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="standby-")))
-            if account:
-                os.chown(folder, account["user"], account["group"])
-            standby = Standby(primary, folder, account)
-            stack.callback(standby.stop)
-            standbys.append(standby)
-        yield dsn, standbys
-
-
-def hosts(cluster):
-    """What libpq is told: all three servers."""
-    dsn, standbys = cluster
-    folders = [parse_dsn(dsn)["host"], *(str(standby.folder) for standby in standbys)]
-    return {"PGHOST": ",".join(folders), "PGPORT": "5432", "PGUSER": "postgres"}
+def cluster():
+    """A primary with the database of the page, and two standbys."""
+    # Not the server of this run: a standby would copy the databases of all the tests before.
+    with servers.own_server() as primary, servers.folder() as home, ExitStack() as stack:
+        primary.query("CREATE DATABASE helloworld")
+        standbys = [servers.OwnServer(home / name) for name in ("first", "second")]
+        for standby in standbys:
+            standby.copy(primary)
+            standby.start()
+            stack.callback(standby.stop, "immediate")
+        yield [primary, *standbys]
 
 
 @pytest.fixture
 def page(cluster, monkeypatch):
     """The names that the page defines, on these servers."""
-    for name, value in hosts(cluster).items():
-        monkeypatch.setenv(name, value)
-    database = parse_dsn(cluster[0])["dbname"]
+    monkeypatch.setenv("PGHOST", ",".join("127.0.0.1" for _ in cluster))
+    monkeypatch.setenv("PGPORT", ",".join(str(server.port) for server in cluster))
+    monkeypatch.setenv("PGUSER", "postgres")
     names = {}
     start = "from simpycity.model import SimpleModel\nfrom simpycity_template import get_manager\n"
-    exec(start + on_page("standbys", "databases.rst").replace("helloworld", database), names)
+    exec(start + on_page("standbys", "databases.rst"), names)
     exec(on_page("readers", "databases.rst"), names)
     yield names
     for manager in (names["reads"], names["writes"]):
@@ -121,14 +70,18 @@ def test_two_databases_have_transactions_of_their_own(make_manager, server):
 
 def test_readers_go_on_when_their_standby_is_lost(page, cluster):
     reads, there = page["reads"], page["there"]
-    address = Raw("SELECT current_setting('data_directory') AS folder", handle=reads.handle())
+    address = Raw("SELECT inet_server_port() AS port", handle=reads.handle())
 
     def used():
         with reads.scope("test"):
             assert there().fetchone()[0] is True
-            return Path(address().fetchone()["folder"]).parent
+            return address().fetchone()["port"]
 
     lost = used()
-    (standby,) = [standby for standby in cluster[1] if standby.folder == lost]
-    standby.stop()
-    assert used() != lost
+    (standby,) = [server for server in cluster if server.port == lost]
+    # At once, as if its power were cut.
+    standby.stop("immediate")
+    try:
+        assert used() != lost
+    finally:
+        standby.start()
