@@ -10,6 +10,8 @@ from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Any
 
+import psutil
+from psycopg2.extensions import connection
 from simpycity.core import Raw
 
 from simpycity_template import manager as manager_module
@@ -34,6 +36,14 @@ def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
         assert monotonic() < deadline, "waited in vain"
         sleep(0.005)
     return result
+
+
+def end_session(witness: connection, session: int) -> None:
+    """Have the server end a session, as an administrator would, and wait until it is gone."""
+    with witness.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", (session,))
+    # With a timeout that waits, too, but it looks ten times a second only.
+    until(lambda: not psutil.pid_exists(session))
 
 
 def in_thread(work: Callable[[], Any]) -> Any:

@@ -10,7 +10,7 @@ from time import sleep
 import psycopg2
 import pytest
 from simpycity.core import Raw
-from support import until
+from support import end_session, until
 
 from simpycity_template import PoolTimeout
 from simpycity_template.events import EVENTS, HOLD_BUCKETS
@@ -28,9 +28,7 @@ def recorded(manager, *names):
 
 def lose(manager, witness):
     """End the session of the scope's connection on the server."""
-    pid = manager.handle().conn.get_backend_pid()
-    with witness.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    end_session(witness, manager.handle().conn.get_backend_pid())
 
 
 def test_a_request_tells_connect_checkout_and_checkin_with_its_holder(manager):
@@ -198,8 +196,7 @@ def test_an_idle_connection_that_broke_counts_as_reconnect(manager, witness):
     one()
     pid = manager.status()[0].backend_pid
     manager.cleanup()
-    with witness.cursor() as cursor:
-        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+    end_session(witness, pid)
     one()
     assert manager.metrics().reconnects == 1
     assert manager.metrics().connects == 2

@@ -27,7 +27,7 @@ from hypothesis.stateful import (
 )
 from psycopg2.errors import TransactionResolutionUnknown
 from simpycity.core import Raw
-from support import fork, in_use, until
+from support import end_session, fork, in_use, until
 
 from simpycity_template import PoolTimeout, TransactionLost, get_manager
 from simpycity_template.middleware import ManagerMiddleware
@@ -103,9 +103,9 @@ class Stream:
 class ManagerMachine(RuleBasedStateMachine):
     runs = count(1)
 
-    def __init__(self, manager, dsn, witness):
+    def __init__(self, manager, dsn, link):
         super().__init__()
-        self.manager, self.dsn, self.witness = manager, dsn, witness
+        self.manager, self.dsn, self.link = manager, dsn, link
         self.run, self.numbers = next(self.runs), count(1)
         self.committed = set()
         self.pool = 0
@@ -239,7 +239,7 @@ class ManagerMachine(RuleBasedStateMachine):
             self.kill(idle[number % len(idle)].backend_pid)
 
     def kill(self, session):
-        self.witness("SELECT pg_terminate_backend(%s, 5000)", session)
+        end_session(self.link, session)
 
     @rule(worker=workers_)
     def begin_a_stream(self, worker):
@@ -346,38 +346,37 @@ class ManagerMachine(RuleBasedStateMachine):
         sessions = [e.session for e in self.taken()]
         assert len(set(sessions)) == len(sessions)
 
+    def ask(self, sql, *arguments):
+        with self.link.cursor() as cursor:
+            cursor.execute(sql, arguments)
+            return cursor.fetchall()
+
     def teardown(self):
         for worker in self.workers:
             worker.streams.clear()
             worker.end()
-        rows = self.witness("SELECT n FROM kept WHERE run = %s", self.run)
+        rows = self.ask("SELECT n FROM kept WHERE run = %s", self.run)
         assert sorted(n for (n,) in rows) == sorted(self.committed)
         assert in_use(self.manager) == []
         self.manager.dispose()
         left = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'machine'"
-        until(lambda: not self.witness(left))
+        until(lambda: not self.ask(left))
 
 
 # A failure is told in the fewest steps that show it, and to find these takes minutes.
 @pytest.mark.timeout(0 if SOAK_MINUTES else 900)
-def test_any_use_of_a_manager_comes_out_as_the_model_says(dsn, witness, caplog):
+def test_any_use_of_a_manager_comes_out_as_the_model_says(dsn, caplog):
     caplog.set_level(logging.CRITICAL, "simpycity_template")
     manager = get_manager("machine")
     link = psycopg2.connect(dsn)
     link.autocommit = True
-
-    def run(sql, *arguments):
-        with link.cursor() as cursor:
-            cursor.execute(sql, arguments)
-            return cursor.fetchall() if cursor.description else []
-
-    run("CREATE TABLE kept (run int, n int)")
+    link.cursor().execute("CREATE TABLE kept (run int, n int)")
     gc.disable()  # nothing of this is left to the garbage collector
     end = monotonic() + SOAK_MINUTES * 60
     try:
         while True:
             run_state_machine_as_test(
-                lambda: ManagerMachine(manager, dsn, run),
+                lambda: ManagerMachine(manager, dsn, link),
                 settings=hypothesis_settings(
                     max_examples=STEPS // STEPS_PER_RUN,
                     stateful_step_count=STEPS_PER_RUN,

@@ -3,6 +3,7 @@
 import gc
 import logging
 import threading
+from functools import partial
 from time import monotonic
 
 import psycopg2
@@ -13,7 +14,7 @@ from psycopg2 import errors
 from simpycity.core import Function, FunctionTyped, Query, Raw
 from simpycity.handle import Handle
 from simpycity.model import SimpleModel
-from support import backend, in_thread, in_use, pid, until
+from support import backend, end_session, in_thread, in_use, pid, until
 
 from simpycity_template import TransactionLost, get_manager, last_words
 from simpycity_template.connection import END_TIMEOUT
@@ -42,11 +43,9 @@ def witness_in(dsn):
 
 
 @pytest.fixture
-def kill(witness_in):
-    def kill(backend_pid):
-        witness_in("SELECT pg_terminate_backend(%s, 5000)", backend_pid)
-
-    return kill
+def kill(witness):
+    """Ends a session on the server."""
+    return partial(end_session, witness)
 
 
 @pytest.fixture

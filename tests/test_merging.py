@@ -4,14 +4,13 @@ import copy
 import io
 import pickle
 import select
-from time import monotonic
 
 import psycopg2
 import pytest
 from psycopg2 import errors, extensions, sql
 from psycopg2.extras import DictCursor, DictRow, RealDictCursor
 from simpycity.core import Function, FunctionTyped, Raw
-from support import calls_of
+from support import calls_of, end_session, until
 from wire import wire
 
 from simpycity_template import TransactionLost, merging
@@ -135,11 +134,8 @@ class TestMessages:
 
     def test_nothing_is_sent_on_one_whose_server_went_away(self, manager, line, witness):
         session = manager.handle().conn.backend_pid
-        with witness.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(%s, 5000)", (session,))
-        deadline = monotonic() + 10
-        while not select.select([manager.handle().conn], [], [], 0)[0]:
-            assert monotonic() < deadline
+        end_session(witness, session)
+        until(lambda: select.select([manager.handle().conn], [], [], 0)[0])
         assert Raw("SELECT pg_backend_pid() AS pid")().fetchone()["pid"] != session
 
 

@@ -16,7 +16,7 @@ from proxy import ProxyProcess
 from psycopg2.extensions import make_dsn, parse_dsn
 from simpycity.core import FunctionTyped, Raw
 from simpycity.model import SimpleModel
-from support import backend, fork, in_child, in_thread, in_use, until
+from support import backend, end_session, fork, in_child, in_thread, in_use, until
 
 from simpycity_template import PoolTimeout, get_manager
 
@@ -398,9 +398,8 @@ class TestCompositeTypes:
             assert point() == (Point, 1, 2)
             manager.cleanup()
             assert [in_thread(point) for _ in range(3)] == [(Point, 1, 2)] * 3
-            with witness.cursor() as cursor:
-                for entry in manager.status():
-                    cursor.execute("SELECT pg_terminate_backend(%s, 5000)", (entry.backend_pid,))
+            for entry in manager.status():
+                end_session(witness, entry.backend_pid)
             assert point() == (Point, 1, 2)
             assert in_thread(point) == (Point, 1, 2)
         finally:
