@@ -74,6 +74,8 @@ class Proxy:
         while True:
             try:
                 client, _ = self._listener.accept()
+                # Else each message would wait until the client has acknowledged the one before.
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 server = socket.socket(socket.AF_UNIX)
                 server.connect(self._path)
             except OSError:
