@@ -12,6 +12,7 @@ import tempfile
 import textwrap
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -71,13 +72,26 @@ class User:
         self.process.wait(DEADLINE)
 
 
+@pytest.fixture(scope="module")
+def remove() -> Iterator[Callable[[Path], None]]:
+    """Removes folders while other tests run: to free what was synced to it takes a disk long."""
+    removed = []
+    with ThreadPoolExecutor(1) as executor:
+        yield lambda folder: removed.append(executor.submit(shutil.rmtree, folder))
+        for each in removed:
+            each.result()
+
+
 @pytest.fixture
-def folder() -> Iterator[Path]:
+def folder(remove: Callable[[Path], None]) -> Iterator[Path]:
     """A folder for the directories of servers; pytest's own is closed to others than root."""
-    with tempfile.TemporaryDirectory(prefix="simpycity-tests-") as name:
-        yield Path(name).resolve()
-        for lock in Path(name).rglob("keeper.lock"):
+    folder = Path(tempfile.mkdtemp(prefix="simpycity-tests-")).resolve()
+    try:
+        yield folder
+        for lock in folder.rglob("keeper.lock"):
             eventually(lambda home=lock.parent: not runs(home))
+    finally:
+        remove(folder)
 
 
 @pytest.fixture
