@@ -23,9 +23,8 @@ ENGINES = ["mako", "jinja2", "genshi"]
 def run(*command: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, without a terminal."""
     options.setdefault("stdin", subprocess.DEVNULL if "input" not in options else None)
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=120, check=False, **options
-    )
+    options.setdefault("timeout", 120)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)
 
 
 def paster(*arguments: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:

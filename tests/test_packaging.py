@@ -187,54 +187,7 @@ def test_without_the_package_the_start_up_file_is_in_nobodys_way(environment, wh
     assert (done.stdout, done.stderr) == ("paste.deploy\n", "")
 
 
-# Installing as a newcomer does
-
-
-@pytest.fixture(scope="session")
-def installed(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An environment made by `pip install .` on a machine with no compiler and no pg_config."""
-    folder = tmp_path_factory.mktemp("newcomer")
-    venv.create(folder / "environment", symlinks=True, with_pip=True)
-    # Nothing but Python itself is on the PATH.
-    (folder / "bin").mkdir()
-    poor = {**os.environ, "PATH": str(folder / "bin")}
-    poor.pop("CC", None)
-    done = run(
-        folder / "environment" / "bin" / "python", "-m", "pip", "install", f"{checkout}[embedded]",
-        env=poor, cwd=folder,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder / "environment"
-
-
-def test_without_a_compiler_psycopg2_is_there_all_the_same(installed):
-    program = "import importlib.metadata as m, psycopg2; print(m.version('psycopg2'), psycopg2.__version__)"
-    done = python(installed, program)
-    version, itself = done.stdout.split(maxsplit=1)
-    assert itself.startswith(version), done.stderr
-
-
-def test_a_new_installation_has_a_paster_that_warns_of_nothing(installed):
-    listed = run(installed / "bin" / "paster", "create", "--list-templates", cwd=installed)
-    assert listed.returncode == 0
-    assert "simpycity:" in listed.stdout
-    assert "arning" not in listed.stdout
-    assert listed.stderr == ""
-
-
-def test_a_new_installation_creates_the_project_that_the_checkout_creates(installed, tmp_path):
-    written = {}
-    for environment in (installed, Path(sys.prefix)):
-        folder = tmp_path / str(len(written))
-        folder.mkdir()
-        paster = environment / "bin" / "paster"
-        done = run(
-            paster, "create", "-t", "simpycity", "--no-interactive", "HelloWorld", cwd=folder
-        )
-        assert (done.returncode, done.stderr) == (0, ""), done.stderr
-        written[environment] = files_in(folder)
-    assert len(written) == 2
-    assert written[installed] == written[Path(sys.prefix)]
+# The Makefile
 
 
 def make(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:

@@ -1,30 +1,68 @@
-"""The way by hand, as README.txt tells it, typed into a shell in a fresh copy of the checkout."""
+"""The way by hand, as README.txt tells it, typed into a shell in a fresh copy of the checkout.
+
+On the machine is Python, and nothing else: no compiler, and no pg_config.
+"""
 
 import os
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
+import pytest
 from docutils import nodes
 from pages import PAGES, ROOT, blocks, tree, typed
-from projects import Visitor, answers, change, free_port, wait_until
+from projects import Visitor, answers, change, free_port, run, wait_until
+
+BY_HAND, WITH_ANSWERS, SIZING = (typed(block.text) for block in blocks("README.txt", "console"))
+*BEFORE, SERVE = BY_HAND
 
 
-def shell(commands: list[str], cwd: Path, answered: str = "") -> None:
-    """Type commands into one shell, as in a login of its own."""
-    home = {name: value for name, value in os.environ.items() if not name.startswith("VIRTUAL")}
-    done = subprocess.run(
-        ["bash", "-ec", "\n".join(commands)],
-        cwd=cwd,
-        env=home,
-        input=answered,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+class Machine:
+    """One with Python on the PATH, and nothing else.
+
+    Args:
+        folder: where it may keep its programs.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        python = folder / "python3"
+        python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
+        python.chmod(0o755)
+        ours = ("VIRTUAL", "CC")
+        self.environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
+        self.environment["PATH"] = str(folder)
+
+    def shell(self, commands: list[str], cwd: Path, answered: str = "") -> None:
+        """Type commands into one shell, as in a login of its own."""
+        done = run(
+            "/bin/bash", "-ec", "\n".join(commands),
+            cwd=cwd, env=self.environment, input=answered, timeout=280,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    return Machine(tmp_path_factory.mktemp("bin"))
+
+
+@pytest.fixture(scope="module")
+def checkout(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout in which all is typed that comes before the project is served."""
+    copy = tmp_path_factory.mktemp("readme") / "checkout"
+    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "_build")
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    machine.shell(BEFORE, copy, answered="\n" * 3)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def programs(checkout: Path) -> Path:
+    """The folder of what is installed by hand."""
+    return checkout / "venv" / "bin"
 
 
 def test_what_the_table_of_places_says_stands_on_the_pages():
@@ -40,21 +78,15 @@ def test_what_the_table_of_places_says_stands_on_the_pages():
         assert written in shown, literal.astext()
 
 
-def test_the_way_by_hand(tmp_path):
-    checkout = tmp_path / "checkout"
-    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "_build")
-    shutil.copytree(ROOT, checkout, ignore=ignored)
-    by_hand, with_answers, sizing = (typed(block.text) for block in blocks("README.txt", "console"))
-    *before, serve = by_hand
-    assert serve == "paster serve --reload development.ini"
-
-    shell(before, checkout, answered="\n" * 3)
+def test_the_way_by_hand_leads_to_a_project_that_runs(machine, checkout):
+    assert SERVE == "paster serve --reload development.ini"
     project = checkout / "HelloWorld"
     port = free_port()
     change(project / "development.ini", "port", str(port))
     server = subprocess.Popen(
-        ["bash", "-c", f"cd .. && . venv/bin/activate && cd HelloWorld && exec {serve}"],
+        ["/bin/bash", "-c", f"cd .. && . venv/bin/activate && cd HelloWorld && exec {SERVE}"],
         cwd=project,
+        env=machine.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -69,9 +101,37 @@ def test_the_way_by_hand(tmp_path):
         os.killpg(server.pid, signal.SIGINT)
         server.wait(30)
 
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    shell([f". {checkout}/venv/bin/activate", *with_answers, *sizing], elsewhere)
-    package = elsewhere / "HelloWorld" / "helloworld"
+
+def test_the_commands_with_answers_and_for_sizing_run(machine, programs, tmp_path):
+    machine.shell([f". {programs}/activate", *WITH_ANSWERS, *SIZING], tmp_path)
+    package = tmp_path / "HelloWorld" / "helloworld"
     assert (package / "templates" / "base.jinja2").exists()
     assert not (package / "model" / "notes.py").exists()
+
+
+def test_without_a_compiler_psycopg2_is_there_all_the_same(programs, tmp_path):
+    program = "import importlib.metadata as m, psycopg2; print(m.version('psycopg2'), psycopg2.__version__)"
+    done = run(str(programs / "python"), "-c", program, cwd=tmp_path)
+    version, itself = done.stdout.split(maxsplit=1)
+    assert itself.startswith(version), done.stderr
+
+
+def test_a_new_installation_has_a_paster_that_warns_of_nothing(programs, tmp_path):
+    listed = run(str(programs / "paster"), "create", "--list-templates", cwd=tmp_path)
+    assert listed.returncode == 0
+    assert "simpycity:" in listed.stdout
+    assert "arning" not in listed.stdout
+    assert listed.stderr == ""
+
+
+def test_a_new_installation_creates_the_project_that_the_checkout_creates(programs, tmp_path):
+    written = []
+    for number, bin in enumerate((programs, Path(sys.prefix, "bin"))):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        create = ("create", "-t", "simpycity", "--no-interactive", "HelloWorld")
+        done = run(str(bin / "paster"), *create, cwd=folder)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
+        written.append({file for file in files if "__pycache__" not in file.parts})
+    assert written[0] == written[1]
