@@ -103,12 +103,16 @@ def test_a_listener_may_ask_the_manager_also_when_the_garbage_collector_gives_ba
             self.myself = self
             self.handle = manager.open()
 
-    for _ in range(50):
-        Knot()
-        # In the middle of the pool's own work, as any allocation could bring it about.
-        with manager._pools[None]._lock:
-            gc.collect()
-        manager.waiting()
+    gc.freeze()  # what is older is not looked at, which would take long
+    try:
+        for _ in range(50):
+            Knot()
+            # In the middle of the pool's own work, as any allocation could bring it about.
+            with manager._pools[None]._lock:
+                gc.collect()
+            manager.waiting()
+    finally:
+        gc.unfreeze()
     assert manager.metrics().in_use <= 2
 
 

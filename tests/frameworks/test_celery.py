@@ -97,14 +97,16 @@ if __name__ == "__main__":
     work()
 """
 
-# The threads pool, with its broker and its results in memory: all in one process.
+# The threads pool, with its broker and its results in memory: all in one process. Such a broker is
+# asked for new tasks by the clock; once a second is not often enough here.
 THREADS = """
 import rough
 from celery.contrib.testing.worker import start_worker
 from client import work
 
 rough.app.conf.update(
-    broker_url="memory://", broker_transport_options={}, result_backend="cache+memory://"
+    broker_url="memory://", broker_transport_options={"polling_interval": 0.05},
+    result_backend="cache+memory://",
 )
 with start_worker(rough.app, pool="threads", concurrency=4, perform_ping_check=False):
     work()
@@ -117,7 +119,9 @@ REVOKE = """
 import os, time, rough
 from celery.contrib.testing.worker import start_worker
 
-rough.app.conf.update(broker_url="memory://", broker_transport_options={})
+rough.app.conf.update(
+    broker_url="memory://", broker_transport_options={"polling_interval": 0.05}
+)
 with start_worker(
     rough.app, pool="prefork", concurrency=2, perform_ping_check=False, shutdown_timeout=30
 ):
