@@ -16,7 +16,7 @@ demo: $(VENV)/demo.done  ## create a project, and serve it; PORT=8080 make demo 
 	@$(VENV)/bin/python demo.py --port $(PORT)
 
 test: $(VENV)/dev.done  ## run all tests
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile
+	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-all: $(VENV)/dev.done  ## run all tests on each Python from 3.10 to 3.13 that is on the PATH
 	$(VENV)/bin/tox
