@@ -23,7 +23,6 @@ manager.configure(
 
 # At module level, as an application's model is: one object for all threads and greenlets.
 session = Raw("SELECT pg_backend_pid() AS pid")
-sleep = Raw("SELECT pg_sleep(%s)", ["seconds"])
 arrive = Raw("INSERT INTO arrival (round) VALUES (%s)", ["round"])
 arrived = Raw("SELECT count(*) AS n FROM arrival WHERE round = %s", ["round"])
 insert = Raw("INSERT INTO visit (page) VALUES (%s)", ["page"])
@@ -85,10 +84,10 @@ def stream(query):
 
 
 def hang(query):
-    """Tell the witness who hangs, and hang in the middle of a transaction."""
+    """Tell the witness who hangs, and wait for its lock in the middle of a transaction."""
     insert("hung")
     name_session(f"hangs {os.getpid()}")
-    sleep(float(query.get("seconds", ["2"])[0]))
+    lock()
     manager.commit()
     return [b"hung"]
 

@@ -133,18 +133,26 @@ class Probe:
             finally:
                 self.ask("SELECT pg_advisory_unlock(1)")
 
-    def kill_in_a_request(self, page: str = "hang") -> int:
-        """Kill the process that answers a request, in the middle of it; returns its session."""
-        request = threading.Thread(target=self._be_cut_off, args=[page])
-        request.start()
-        process, session = self._hanging()
-        os.kill(process, signal.SIGKILL)
-        request.join()
-        return session
+    @contextmanager
+    def killed_in_a_request(self) -> Iterator[int]:
+        """Kill the process that answers a request, in the middle of it; gives its session.
 
-    def _be_cut_off(self, page: str) -> None:
+        The statement that it has sent goes on until the block ends.
+        """
+        self.ask("SELECT pg_advisory_lock(1)")
+        try:
+            request = threading.Thread(target=self._be_cut_off)
+            request.start()
+            process, session = self._hanging()
+            os.kill(process, signal.SIGKILL)
+            request.join()
+            yield session
+        finally:
+            self.ask("SELECT pg_advisory_unlock(1)")
+
+    def _be_cut_off(self) -> None:
         with suppress(OSError, http.client.HTTPException):
-            self.get(page)
+            self.get("hang")
 
     # --- what PostgreSQL says ---
 

@@ -24,5 +24,5 @@ def test_a_long_statement_ends_with_its_worker_where_the_server_looks(serve):
     (_, _, dsn) = on_page("check_interval").strip().partition(" = ")
     # libpq's other way to say it: the database is another here.
     with serve(SERVERS["gunicorn sync"], PGOPTIONS=parse_dsn(dsn)["options"]) as probe:
-        session = probe.kill_in_a_request("hang?seconds=100")
-        wait_until(lambda: session not in probe.sessions(), 25)
+        with probe.killed_in_a_request() as session:
+            wait_until(lambda: session not in probe.sessions(), 25)

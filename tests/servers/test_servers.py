@@ -62,7 +62,8 @@ def test_a_stream_is_one_transaction_on_one_session(probe, configuration):
 
 @pytest.mark.parametrize("configuration", FORKING, indirect=True)
 def test_a_worker_killed_in_a_request_leaves_no_session_and_no_row(probe):
-    session = probe.kill_in_a_request()
+    with probe.killed_in_a_request() as session:
+        pass
     wait_until(lambda: session not in probe.sessions(), 10)
     assert probe.get("keep") == b"kept"
     assert probe.rows() == {"kept": 1}
