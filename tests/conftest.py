@@ -24,7 +24,7 @@ from simpycity_template import Manager, get_manager
 # processes that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The files that take half a minute or so, the longest first.
+# The files that take longest.
 SLOW = [
     "test_generated.py",
     "test_embedded.py",
@@ -40,6 +40,8 @@ SLOW = [
     "test_tutorial.py",
     "test_howto.py",
     "test_servers.py",
+    "test_transfers.py",
+    "test_shutdown.py",
     "test_demo.py",
 ]
 
@@ -117,13 +119,15 @@ def _suit_tests(server: Server) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def folders_of_other_pytests(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Keep the pytests that tests start away from our folders.
+def other_pytests(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep the pytests that tests start away from our folders and our plugins.
 
     They would close pytest's common folder to all but its owner; where that is root, also to the
-    account of the servers that run in it.
+    account of the servers that run in it. Our plugins are not those of a user, and to load them
+    takes longer than all the rest of a short run.
     """
     os.environ["PYTEST_DEBUG_TEMPROOT"] = str(tmp_path_factory.mktemp("pytest"))
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 
 
 @pytest.fixture
