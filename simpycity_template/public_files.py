@@ -16,23 +16,40 @@ from paste.urlparser import StaticURLParser
 class PublicFiles:
     """WSGI middleware: answers with a file where there is one, else with the application."""
 
-    def __init__(self, application: Callable[..., Iterable[bytes]], folder: str) -> None:
+    def __init__(
+        self,
+        application: Callable[..., Iterable[bytes]],
+        folder: str,
+        autorefresh: bool = True,
+    ) -> None:
         """
         Arguments:
             application: what answers where there is no file.
             folder: the path of the files, which all the world may read.
+            autorefresh: False for production: what lies directly in the folder is listed now, so
+                what is added there later is found after a restart. A request to the application
+                then asks the file system nothing, which matters with threads: each such call
+                gives Python's lock away.
         """
         self.application = application
         self.folder = folder
         self._files_first = Cascade([StaticURLParser(folder), application])
+        self._names: frozenset[str] | None = None
+        if not autorefresh:
+            found = os.listdir(folder) if os.path.isdir(folder) else []
+            self._names = frozenset([os.curdir, *found])
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         """The WSGI call."""
-        path = environ.get("PATH_INFO", "")
-        name = "index.html" if path == "/" else path.strip("/")
-        # Only tells that there may be a file; whether it is one that may be read, Paste decides.
-        if os.path.exists(os.path.join(self.folder, name)):
+        if self._may_be_there(environ.get("PATH_INFO", "")):
             return self._files_first(environ, start_response)
         return self.application(environ, start_response)
+
+    def _may_be_there(self, path: str) -> bool:
+        """Tell whether there may be a file; whether it is one that may be read, Paste decides."""
+        name = "index.html" if path == "/" else path.strip("/")
+        if name and self._names is not None and name.partition("/")[0] not in self._names:
+            return False
+        return os.path.exists(os.path.join(self.folder, name))

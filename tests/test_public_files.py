@@ -37,7 +37,8 @@ def folder(tmp_path):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-def test_it_answers_as_pastes_cascade(folder, method, path, index):
+@pytest.mark.parametrize("autorefresh", [True, False], ids=["development", "production"])
+def test_it_answers_as_pastes_cascade(folder, autorefresh, method, path, index):
     if index:
         with open(f"{folder}/index.html", "w") as file:
             file.write("the front page")
@@ -52,7 +53,7 @@ def test_it_answers_as_pastes_cascade(folder, method, path, index):
         return done.status, sorted(done.headerlist), done.body
 
     theirs = answer(Cascade([StaticURLParser(folder), application]))
-    assert answer(PublicFiles(application, folder)) == theirs
+    assert answer(PublicFiles(application, folder, autorefresh)) == theirs
 
 
 def test_it_is_mounted_as_pastes_cascade(folder):
@@ -69,3 +70,33 @@ def test_the_application_is_asked_alone_where_there_is_no_file(folder, monkeypat
     app = TestApp(PublicFiles(application, folder))
     for path in ("/", "/rows/index"):
         assert app.get(path).text.startswith("the application")
+
+
+def test_in_production_the_application_is_asked_with_no_look_at_the_files(folder, monkeypatch):
+    app = TestApp(PublicFiles(application, folder, autorefresh=False))
+
+    def looked(path):
+        raise AssertionError(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("simpycity_template.public_files.os.path.exists", looked)
+        for path in ("/", "/rows/index", "/rows/style.css"):
+            assert app.get(path).text.startswith("the application")
+
+
+def test_a_file_that_is_added_is_found_at_once_or_after_a_restart(folder):
+    development = TestApp(PublicFiles(application, folder))
+    production = TestApp(PublicFiles(application, folder, autorefresh=False))
+    for name in ("new.txt", "without/new.txt"):
+        with open(f"{folder}/{name}", "w") as file:
+            file.write("new")
+        assert development.get(f"/{name}").text == "new"
+    assert production.get("/new.txt").text.startswith("the application")
+    assert production.get("/without/new.txt").text == "new"
+    restarted = TestApp(PublicFiles(application, folder, autorefresh=False))
+    assert restarted.get("/new.txt").text == "new"
+
+
+def test_in_production_the_folder_need_not_be_there(tmp_path):
+    app = TestApp(PublicFiles(application, str(tmp_path / "none"), autorefresh=False))
+    assert app.get("/style.css").text.startswith("the application")
