@@ -2,7 +2,11 @@
 
 Each application is as its framework's documentation begins one, runs under waitress with four
 threads, calls the same function of PostgreSQL, and renders its ten rows with its own template
-engine. wrk asks for the page on eight connections. The applications take turns.
+engine. wrk asks for the page on eight connections. All are served the whole time and take turns, each
+round in another order, so that whatever else the machine does hits all alike.
+
+Once the threads of an application share one core, as where there is a process for each core, and once
+they may use all: there they fight for Python's lock, which costs more than the page does.
 """
 
 import os
@@ -11,9 +15,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
-from statistics import median
+from random import Random
+from statistics import median, quantiles
 from time import perf_counter
 
 import psycopg2
@@ -22,15 +28,29 @@ from psycopg2.extensions import parse_dsn
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent / "tests"))
 
-from projects import answers, change, create, free_port, paster, wait_until  # noqa: E402
+from projects import (  # noqa: E402
+    PASTER,
+    answers,
+    change,
+    create,
+    free_port,
+    paster,
+    set_up,
+    wait_until,
+)
 from report import publish  # noqa: E402
 
 from simpycity_template import embedded  # noqa: E402
 
 THREADS = 4
 CONNECTIONS = 8
-SECONDS = 3
-ROUNDS = 3
+SECONDS = 4
+ROUNDS = 7
+CORES = {
+    "The application's threads on one core:": 1,
+    "On all cores:": os.cpu_count(),
+}
+BEGINNINGS = 5
 
 FUNCTION = """
 CREATE FUNCTION get_rows(how_many int) RETURNS TABLE (id int, body text)
@@ -39,7 +59,8 @@ LANGUAGE sql STABLE AS $$ SELECT n, 'note ' || n FROM generate_series(1, how_man
 
 # Each application is in a module `wsgi` of its folder, and is served by this.
 SERVE = f"""
-import logging, sys, waitress
+import logging, os, sys, waitress
+os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: int(sys.argv[2])])
 logging.disable(logging.WARNING)
 sys.path.insert(0, "")
 from wsgi import application
@@ -171,6 +192,7 @@ def ours(folder, where):
     change(ini, "simpycity.dsn", where["dsn"])
     change(ini, "simpycity.status_page", "false")
     change(ini, "simpycity.tag_statements", "false")
+    change(ini, "simpycity.hold_warning", "0")
     files = {"controllers/rows.py": OURS, "templates/rows.mako": MAKO}
     write(project / "rows", files)
     return write(project, {"wsgi.py": LOAD})
@@ -207,11 +229,12 @@ APPLICATIONS = {
 
 
 @contextmanager
-def serving(folder):
-    """Serve the application of ``folder``; yields the address of its page."""
+def serving(folder, cores):
+    """Serve the application of ``folder`` on some cores; yields the address of its page."""
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    server = subprocess.Popen([sys.executable, "-c", SERVE, str(port)], cwd=folder)
+    command = [sys.executable, "-c", SERVE, str(port), str(cores)]
+    server = subprocess.Popen(command, cwd=folder)
     try:
         wait_until(lambda: answers(address) or server.poll() is not None)
         assert server.poll() is None, folder
@@ -238,7 +261,7 @@ def ask(page, seconds=SECONDS):
 
 
 def compare_pages(dsn, rounds=ROUNDS):
-    """A list of rounds for each application: requests per second, and two latencies."""
+    """By cores, a list of rounds for each application: requests per second, and two latencies."""
     parts = parse_dsn(dsn)
     where = {
         "dsn": dsn,
@@ -250,65 +273,98 @@ def compare_pages(dsn, rounds=ROUNDS):
     connection.autocommit = True
     connection.cursor().execute(FUNCTION)
     connection.close()
-    results = {name: [] for name in APPLICATIONS}
     with tempfile.TemporaryDirectory() as directory:
         folders = {}
         for number, (name, make) in enumerate(APPLICATIONS.items()):
             folder = Path(directory) / str(number)
             folder.mkdir()
             folders[name] = make(folder, where)
-        for _ in range(rounds):
-            for name, folder in folders.items():
-                with serving(folder) as page:
-                    ask(page, 1)
-                    results[name].append(ask(page))
-                print(".", end="", flush=True, file=sys.stderr)
+        return {title: take_turns(folders, cores, rounds) for title, cores in CORES.items()}
+
+
+def take_turns(folders, cores, rounds):
+    """The rounds of each application, all of them served at once on as many ``cores``."""
+    results = {name: [] for name in folders}
+    with ExitStack() as servers:
+        pages = {}
+        for name, folder in folders.items():
+            pages[name] = servers.enter_context(serving(folder, cores))
+            ask(pages[name])  # not counted: the first requests import and compile
+        for number in range(rounds):
+            for name in Random(number).sample([*pages], len(pages)):
+                results[name].append(ask(pages[name]))
+            print(".", end="", flush=True, file=sys.stderr)
     return results
 
 
-def beginnings(rounds=ROUNDS):
+def beginnings(rounds=BEGINNINGS):
     """Seconds for `paster create`, and for `paster serve` to answer, server initialised."""
-    seconds = {"paster create": [], "paster serve, until it answers": []}
+    created, first, later = [], [], []
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as directory:
             began = perf_counter()
             project = create(Path(directory), "Begin")
-            seconds["paster create"].append(perf_counter() - began)
-            done = paster("setup-app", "development.ini", cwd=project)
-            assert done.returncode == 0, done.stderr
-            port = free_port()
-            change(project / "development.ini", "port", str(port))
-            began = perf_counter()
-            server = subprocess.Popen(
-                [Path(sys.executable).with_name("paster"), "serve", "development.ini"],
-                cwd=project,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            try:
-                # A page of the application, which asks PostgreSQL.
-                wait_until(lambda port=port: answers(f"http://127.0.0.1:{port}", "/"))
-                seconds["paster serve, until it answers"].append(perf_counter() - began)
-            finally:
-                server.terminate()
-                server.wait(30)
-    return seconds
+            created.append(perf_counter() - began)
+            set_up(project)
+            later.append(until_it_answers(project))
+            forget_translations()
+            first.append(until_it_answers(project))
+    return {
+        "paster create": created,
+        "paster serve, until it answers": later,
+        "the same, when Pylons is translated for the first time": first,
+    }
+
+
+def until_it_answers(project):
+    """Seconds that `paster serve` takes to answer with a page that asks PostgreSQL."""
+    port = free_port()
+    change(project / "development.ini", "port", str(port))
+    began = perf_counter()
+    server = subprocess.Popen(
+        [PASTER, "serve", "development.ini"],
+        cwd=project,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        wait_until(lambda: answers(f"http://127.0.0.1:{port}", "/"))
+        return perf_counter() - began
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+def forget_translations():
+    """Delete what is kept of Pylons' translation, as it is right after installing."""
+    for package in ("pylons", "webhelpers"):
+        for file in Path(find_spec(package).origin).parent.rglob("*.opt-pylonspy3*.pyc"):
+            file.unlink()
+
+
+def spread(values, digits=1):
+    """The median, and in brackets the quartiles."""
+    low, middle, high = quantiles(values, n=4)
+    return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
 
 
 def report(pages, seconds):
     """The tables, as text."""
     lines = []
-    if pages:
-        lines.append(f"{'':32}{'requests/s':>22}{'p50 ms':>9}{'p99 ms':>9}")
-        for name, rounds in pages.items():
+    if not pages:
+        lines += ["The pages were not compared: there is no wrk (Debian's package `wrk`).", ""]
+    for title, results in (pages or {}).items():
+        lines += [title, "", f"{'':30}{'requests/s':>15}{'p50 ms':>20}{'p99 ms':>20}"]
+        for name, rounds in results.items():
             rates, half, most = zip(*rounds, strict=True)
-            spread = f"{median(rates):.0f} ({min(rates):.0f}-{max(rates):.0f})"
-            lines.append(f"{name:32}{spread:>22}{median(half) * 1e3:9.1f}{median(most) * 1e3:9.1f}")
-    else:
-        lines.append("The pages were not compared: there is no wrk (Debian's package `wrk`).")
-    lines.append("")
+            lines.append(
+                f"{name:30}{spread(rates, 0):>15}"
+                f"{spread([value * 1e3 for value in half]):>20}"
+                f"{spread([value * 1e3 for value in most]):>20}"
+            )
+        lines.append("")
     for name, rounds in seconds.items():
-        lines.append(f"{name}: {median(rounds):.2f} s ({min(rounds):.2f}-{max(rounds):.2f})")
+        lines.append(f"{name}: {median(rounds):.2f} s ({min(rounds):.2f} to {max(rounds):.2f})")
     return "\n".join(lines)
 
 
