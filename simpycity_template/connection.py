@@ -2,8 +2,10 @@
 
 import os
 import socket
+import sys
 import weakref
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 from typing import Any
 
@@ -89,18 +91,15 @@ class Connection(MergingConnection):
         if self.get_transaction_status() == ACTIVE:
             raise psycopg2.OperationalError("a statement is still under way")
         self.rollback()
-        if not self.merges:
-            # Somebody may have changed what a transaction is.
+        if self.shown or not self.merges:
+            # Somebody may have changed what a transaction is, or how values are read.
             self.restore(settings.isolation_level)
-        self.cursor_factory = None  # type: ignore[assignment]
-        self.string_types.clear()
-        self.binary_types.clear()
         if settings.pool_reset == "discard":
             self.autocommit = True
             self.run("DISCARD ALL")
             self.restore(settings.isolation_level)
-        self.notices = []
-        self.notifies = []
+        if self.shown or self.notices or self.notifies:
+            self.notices, self.notifies = [], []
 
     def restore(self, isolation_level: int | None) -> None:
         """Undo what a scope set of its session; nothing is sent where it set nothing."""
@@ -113,7 +112,23 @@ class Connection(MergingConnection):
             self.set_isolation_level(isolation_level)
         if self.encoding != self._encoding:
             self.set_client_encoding(self._encoding)
-        self.merges = isolation_level is None
+        self.cursor_factory = None  # type: ignore[assignment]
+        self.string_types.clear()
+        self.binary_types.clear()
+        if isolation_level is None:
+            self.merge()
+
+    @contextmanager
+    def lent(self) -> Iterator[None]:
+        """A block in which somebody else has the connection, and may keep it."""
+        was_shown = self.shown
+        self.show()
+        references = sys.getrefcount(self)
+        try:
+            yield
+        finally:
+            if not was_shown and sys.getrefcount(self) == references:
+                self.hide()
 
     def broke_in_transaction(self) -> bool:
         """Whether it is closed, and a transaction was open when that happened."""

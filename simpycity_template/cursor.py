@@ -29,8 +29,13 @@ _plain = extensions.cursor
 _COMMIT = re.compile(r"(?:^|;)\s*(?:commit|end)\b", re.IGNORECASE)
 
 
+# For this package alone: whoever else gets to see a connection is shown it.
+_connection: Any = _plain.connection
+connection_of = _connection.__get__
+
+
 def _check_scope(cursor: Any) -> None:
-    if getattr(cursor.connection, "holder", None) is not cursor.holder:
+    if getattr(connection_of(cursor), "holder", None) is not cursor.holder:
         raise _scope_has_ended()
 
 
@@ -46,7 +51,7 @@ _ALONE: AbstractContextManager[object] = nullcontext()
 
 def _turn(cursor: Any) -> AbstractContextManager[object]:
     """For as long as the cursor speaks with the server."""
-    return cursor.connection.turn if cursor.holder else _ALONE
+    return connection_of(cursor).turn if cursor.holder else _ALONE
 
 
 def _in_scope(name: str) -> Any:
@@ -63,11 +68,14 @@ def _in_scope(name: str) -> Any:
 def _speaking(cursor: Any, own: Any, *args: Any, **kwargs: Any) -> Any:
     """Call psycopg2's method ``own``, which speaks with the server."""
     _check_scope(cursor)
+    connection = connection_of(cursor)
     with _turn(cursor):
         try:
+            if cursor.holder:
+                connection.ensure_transaction()
             return own(cursor, *args, **kwargs)
         except psycopg2.DatabaseError as error:
-            raise_told(cursor.connection, error)
+            raise_told(connection, error)
 
 
 def _fetched(cursor: Any, own: Any, *args: Any) -> Any:
@@ -117,7 +125,7 @@ class ScopedCursor:
 
     def execute(self: Any, query: Any, vars: Any = None) -> None:
         """Execute, and note the statement for whoever asks what the holder is doing."""
-        connection, holder = self.connection, self.holder
+        connection, holder = connection_of(self), self.holder
         self.index = None
         self.merged = False
         if holder is None:
@@ -128,13 +136,15 @@ class ScopedCursor:
         holder.last_sql = query if isinstance(query, str) else repr(query)
         if holder.tag and isinstance(query, str):
             query = holder.tag + query
-        begins = connection.can_merge()
-        if not begins:
-            _forget_ended(connection)
         with connection.turn:
             try:
-                if not (begins and _began_with(self, query, vars)):
-                    _plain.execute(self, query, vars)
+                if (
+                    not connection.in_transaction()
+                    and connection.merges
+                    and _began_with(self, query, vars)
+                ):
+                    return
+                _plain.execute(self, query, vars)
             except psycopg2.DatabaseError as error:
                 if _COMMIT.search(holder.last_sql):
                     connection.check_outcome(error)
@@ -144,6 +154,12 @@ class ScopedCursor:
                     # Beside COMMIT also BEGIN may be written as SQL.
                     state = connection.get_transaction_status()
                     connection.begun = connection.autocommit and state != IDLE
+
+    @property
+    def connection(self: Any) -> Any:
+        """The psycopg2 connection."""
+        connection = connection_of(self)
+        return connection.show() if self.holder else connection
 
     @property
     def query(self: Any) -> bytes | None:
@@ -183,7 +199,7 @@ class ScopedCursor:
 
     def close(self: Any) -> None:
         """Close; the ROLLBACK at the end of its scope has closed a server-side one already."""
-        if self.name and self.holder is not getattr(self.connection, "holder", None):
+        if self.name and self.holder is not getattr(connection_of(self), "holder", None):
             return
         _plain.close(self)
 
@@ -206,23 +222,29 @@ def _forget_ended(connection: Any) -> None:
 
 
 def _began_with(cursor: Any, query: Any, vars: Any) -> bool:
-    """Send BEGIN and the statement in one message; False where psycopg2 has to begin.
+    """Send BEGIN and the statement in one message; or else BEGIN alone, and return False.
 
-    It has to where the server refused the message: there is a transaction afterwards, a failed
+    So it is where the server refused the message: there is a transaction afterwards, a failed
     one, and the error points to its place in the statement.
     """
-    connection = cursor.connection
-    message = None if cursor.name else connection.begin_with(cursor.mogrify(query, vars))
-    if message is None:
-        return False
-    cursor.merged = True
-    try:
-        _plain.execute(cursor, message)
-    except psycopg2.Error as error:
-        if isinstance(error, psycopg2.OperationalError) or not connection.refused(error):
-            raise
-        cursor.merged = False
-    return cursor.merged
+    connection = connection_of(cursor)
+    if connection.is_fresh():
+        message = connection.begin_with(cursor.mogrify(query, vars))
+        if message is not None:
+            cursor.merged = True
+            try:
+                _plain.execute(cursor, message)
+                return True
+            except psycopg2.Error as error:
+                if (
+                    isinstance(error, psycopg2.OperationalError)
+                    or not connection.refused(error)
+                    or isinstance(error, psycopg2.InterfaceError)
+                ):
+                    raise
+            cursor.merged = False
+    connection.ensure_transaction()
+    return False
 
 
 @corrects(TypedCursor)

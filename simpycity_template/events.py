@@ -7,12 +7,14 @@ anything, also where the garbage collector is what gave a connection back.
 import logging
 from bisect import bisect_left
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 import psycopg2
 from psycopg2.extensions import connection as psycopg2_connection
 
+from simpycity_template.connection import Connection
 from simpycity_template.holder import Holder
 
 log = logging.getLogger("simpycity_template")
@@ -90,7 +92,7 @@ class Events:
         name: str,
         holder: Holder,
         seconds: float = 0.0,
-        connection: psycopg2_connection | None = None,
+        connection: Connection | None = None,
     ) -> None:
         """Count an event and tell its listeners. Never raises but for Ctrl-C and its like."""
         # No lock: between reading and writing a dictionary's number no other thread gets its turn.
@@ -100,7 +102,8 @@ class Events:
         if name == "checkin":
             self.holds[bisect_left(HOLD_BUCKETS, seconds)] += 1
         if self._listeners[name]:
-            self._tell(Event(name, holder, seconds, connection))
+            with connection.lent() if connection else nullcontext():
+                self._tell(Event(name, holder, seconds, connection))
 
     def _tell(self, event: Event) -> None:
         for listener in tuple(self._listeners[event.name]):

@@ -77,7 +77,7 @@ class ManagedHandle:
         """The psycopg2 connection of this handle in the current scope."""
         if self.manager is None:
             return self.__dict__.get("conn")
-        return self.manager.hold(self).connection
+        return self.manager.hold(self).connection.show()
 
     @conn.setter
     def conn(self: Any, connection: Any) -> None:
@@ -104,7 +104,8 @@ class ManagedHandle:
                 self, *args, cursor_factory=factory, callback=callback, **kwargs
             )
         connection = self.manager.hold(self).connection
-        if args or kwargs:
+        if args or kwargs or not isinstance(factory, type) or not issubclass(factory, Cursor):
+            # It may be one of psycopg2's own, which can be used at any time.
             cursor = connection.cursor(*args, cursor_factory=factory, **kwargs)
         else:
             # As psycopg2's cursor() does it in the end.

@@ -1,15 +1,19 @@
 """A psycopg2 connection whose BEGIN travels with the first statement of the transaction.
 
 psycopg2 sends BEGIN alone, and waits for its answer, before the first statement: one of the three
-round trips of a short request. Here both are one message. While such a transaction is open
-psycopg2 is in autocommit mode, so that it sends no BEGIN of its own; what the connection shows to
-others is as if psycopg2 had begun it. Three rules keep that safe:
+round trips of a short request. Here both are one message. For that psycopg2 is in autocommit
+mode, and what the connection shows to others is as if psycopg2 had begun. Three rules keep that
+safe:
 
 - One statement goes along with BEGIN, never a text that could be several. So nothing of the
   message can last before a COMMIT, whatever happens to it on its way.
 - BEGIN goes alone, and thereby tests the connection, unless the server has answered a moment ago.
 - What psycopg2 does by what it believes of the transaction (server-side cursors, large objects,
   session settings, two-phase commit) finds a transaction that psycopg2 knows.
+
+Between transactions psycopg2 is in autocommit mode too, because every change of the mode lets other
+threads in; but only while nobody but this package has the connection. Who was shown it may have
+made cursors of psycopg2's own, and use them at any time: for those psycopg2 has to begin.
 """
 
 import re
@@ -35,7 +39,7 @@ JUST_NOW = 0.001
 """Seconds after a look at the socket in which a second look would show nothing new."""
 
 # After a comment, as some put one before each statement; but there has to be a word.
-_FIRST_WORD = re.compile(rb"\s*(?:/\*[^*]*\*/\s*)?[A-Za-z]")
+_is_statement = re.compile(rb"\s*(?:/\*[^*]*\*/\s*)?[A-Za-z]").match
 
 _IDLE = extensions.TRANSACTION_STATUS_IDLE
 _IN_TRANSACTION = extensions.TRANSACTION_STATUS_INTRANS
@@ -71,15 +75,17 @@ class MergingConnection(extensions.connection):
     Attributes:
         merges: whether it may: not before it is told so, nor after anybody has changed how its
             transactions begin.
-        begun: whether a transaction was begun by hand in autocommit mode, unknown to psycopg2.
+        merged: whether a transaction is open, or was when the connection broke, that psycopg2 did
+            not begin.
+        begun: whether one was begun by hand in autocommit mode, unknown to psycopg2 as well.
+        shown: whether anybody but this package may have the connection.
         turn: held by whoever speaks with the server, so that others can wait for an end of it.
     """
 
     merges = False
+    merged = False
     begun = False
-
-    # Whether a transaction is open, or was when the connection broke, that psycopg2 did not begin.
-    _merged = False
+    shown = False
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -88,22 +94,46 @@ class MergingConnection(extensions.connection):
         self._answered = self._looked = monotonic()
         self._poll = _poll(self.fileno())
 
-    def can_merge(self) -> bool:
-        """Whether the next statement begins a transaction, and BEGIN may go along with it."""
-        return (
-            self.merges
-            and not self._merged
-            and _status.__get__(self) == extensions.STATUS_READY
-            and not self.closed
-            and self._works()
-        )
+    def merge(self) -> None:
+        """Send BEGIN together with a statement from now on."""
+        self.merges = True
+        _autocommit.__set__(self, not self.shown)
 
-    def _works(self) -> bool:
-        """Whether the server has answered a moment ago, and has not gone away meanwhile."""
-        now = monotonic()
-        if now - self._answered > FRESH:
+    def show(self) -> "MergingConnection":
+        """Return itself, ready for whatever somebody else does with it, now or ever after."""
+        if not self.shown:
+            with self.turn:
+                self.shown = True
+                if self.merges and not self.merged and not self.closed:
+                    _autocommit.__set__(self, False)
+        return self
+
+    def hide(self) -> None:
+        """Undo ``show()`` where nobody kept the connection, nor is in a transaction of psycopg2."""
+        if not self.closed and _status.__get__(self) == extensions.STATUS_READY:
+            self.shown = False
+            if self.merges:
+                _autocommit.__set__(self, True)
+
+    def in_transaction(self) -> bool:
+        """Whether a transaction is open, but for one that was begun by hand in autocommit mode.
+
+        One that was ended by a COMMIT or ROLLBACK written as SQL is forgotten here. psycopg2
+        believes that it goes on and would send the next statement without BEGIN: the server would
+        commit it by itself.
+        """
+        if not self.merged and _status.__get__(self) != extensions.STATUS_BEGIN:
             return False
-        return now - self._looked < JUST_NOW or not self._poll()
+        if self.get_transaction_status() == _IDLE and not self.closed:
+            self.rollback()
+            return False
+        return True
+
+    def ensure_transaction(self) -> None:
+        """Send BEGIN alone where no transaction is open and psycopg2 would not begin one."""
+        if self.merges and not self.shown and not self.in_transaction():
+            self.run("BEGIN")
+            self.merged = True
 
     def begin_with(self, statement: bytes) -> bytes | None:
         """The message that begins a transaction and executes ``statement`` in it.
@@ -111,13 +141,27 @@ class MergingConnection(extensions.connection):
         Who asks for it sends it at once, and asks ``refused()`` where that fails.
 
         Returns:
-            None: it may be more or less than one statement, so psycopg2 has to begin.
+            None: it may be more or less than one statement, so BEGIN has to go alone.
         """
-        if b";" in statement or not _FIRST_WORD.match(statement):
+        if b";" in statement or not _is_statement(statement):
             return None
-        _autocommit.__set__(self, True)
-        self._merged = True
+        if self.shown:
+            _autocommit.__set__(self, True)
+        self.merged = True
         return BEGIN + statement
+
+    def is_fresh(self) -> bool:
+        """Whether the server has answered a moment ago.
+
+        Raises:
+            psycopg2.OperationalError: it has gone away meanwhile; nothing was sent.
+        """
+        now = monotonic()
+        if now - self._answered > FRESH:
+            return False
+        if now - self._looked > JUST_NOW:
+            self._look()
+        return True
 
     def refused(self, error: psycopg2.Error) -> bool:
         """Whether the server refused the message of ``begin_with()`` before it executed anything.
@@ -134,18 +178,13 @@ class MergingConnection(extensions.connection):
             self._ended()
         elif error.diag.statement_position:
             self.rollback()
-        return not self._merged
+        return not self.merged
 
     def is_alive(self) -> bool:
-        """Whether it still has its server, asked of the socket alone; for one that is idle.
-
-        A server that went away has closed the socket, which makes it readable. So do
-        notifications, and those must not cost a connection: libpq reads them and tells.
-        """
+        """Whether it still has its server, asked of the socket alone; for one that is idle."""
         try:
-            while not self.closed and self._poll():
-                self.poll()
-            self._looked = monotonic()
+            with self.turn:
+                self._look()
         except psycopg2.Error:
             return False
         return not self.closed
@@ -153,11 +192,10 @@ class MergingConnection(extensions.connection):
     def commit(self) -> None:
         """Commit."""
         with self.turn:
-            if not self._merged:
+            if not self.merged:
                 return self._end(super().commit)
-            open_on_server = self.get_transaction_status() != _IDLE
             try:
-                if open_on_server:
+                if self.get_transaction_status() != _IDLE:
                     self.run("COMMIT")
             finally:
                 # As psycopg2 does: also where it failed, no transaction is left.
@@ -166,11 +204,11 @@ class MergingConnection(extensions.connection):
     def rollback(self) -> None:
         """Roll back, also what was begun by hand in autocommit mode."""
         with self.turn:
-            if not self._merged and _status.__get__(self) != extensions.STATUS_READY:
+            if not self.merged and _status.__get__(self) != extensions.STATUS_READY:
                 self._end(super().rollback)
             if self.get_transaction_status() != _IDLE:
                 self.run("ROLLBACK")
-            if self._merged:
+            if self.merged:
                 self._ended()
             self.begun = False
 
@@ -185,6 +223,7 @@ class MergingConnection(extensions.connection):
 
     def cursor(self, name: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Open a cursor, a server-side one where it has a name."""
+        self.show()
         if name is not None:
             self._hand_over("cursor")
         return super().cursor(name, *args, **kwargs)
@@ -192,12 +231,12 @@ class MergingConnection(extensions.connection):
     @property
     def status(self) -> int:
         """One of psycopg2's ``STATUS_*``."""
-        return extensions.STATUS_BEGIN if self._merged else _status.__get__(self)
+        return extensions.STATUS_BEGIN if self.merged else _status.__get__(self)
 
     @property
     def autocommit(self) -> bool:
         """Whether each statement is committed by itself."""
-        return not self._merged and _autocommit.__get__(self)
+        return not self.merges and not self.merged and _autocommit.__get__(self)
 
     @autocommit.setter
     def autocommit(self, value: bool) -> None:
@@ -205,25 +244,31 @@ class MergingConnection(extensions.connection):
         _autocommit.__set__(self, value)
 
     def _refuse_inside(self, name: str) -> None:
-        if self._merged:
+        if self.merged:
             raise psycopg2.ProgrammingError(f"{name} cannot be used inside a transaction")
-        self.merges = False
+        self._let_psycopg2_begin()
 
     def _roll_back(self, name: str) -> None:
-        if self._merged:
+        if self.merged:
             self.rollback()
-        self.merges = False
+        self._let_psycopg2_begin()
 
     def _hand_over(self, name: str) -> None:
         """Let psycopg2 know of the transaction that is open, and begin those to come.
 
         It sends its BEGIN, which the server answers with a warning and nothing else.
         """
-        self.merges = False
-        if self._merged and not self.closed and self.get_transaction_status() == _IN_TRANSACTION:
+        self._let_psycopg2_begin()
+        if self.merged and not self.closed and self.get_transaction_status() == _IN_TRANSACTION:
             self._ended()
             self.run("SELECT 1")
             del self.notices[-1:]
+
+    def _let_psycopg2_begin(self) -> None:
+        if self.merges:
+            self.merges = False
+            if not self.merged and not self.closed:
+                _autocommit.__set__(self, False)
 
     set_session = _after(_refuse_inside, "set_session")
     isolation_level = _after(_refuse_inside, "isolation_level")
@@ -246,9 +291,29 @@ class MergingConnection(extensions.connection):
             self._answered = monotonic()
 
     def _ended(self) -> None:
-        self._merged = False
-        if not self.closed:
+        self.merged = False
+        if not self.closed and (self.shown or not self.merges):
             _autocommit.__set__(self, False)
+
+    def _look(self) -> None:
+        """Look whether the server has gone away.
+
+        It has closed the socket then, which makes it readable. So do notifications, and those must
+        not cost a connection: libpq reads them and tells.
+
+        Raises:
+            psycopg2.OperationalError: it has.
+        """
+        if self.shown:
+            # Somebody may be reading at this moment, in another thread.
+            while not self.closed and self._poll():
+                self.poll()
+        else:
+            # The second finds the end behind what the first has read. No other thread gets its
+            # turn for that.
+            self.poll()
+            self.poll()
+        self._looked = monotonic()
 
 
 if hasattr(select, "poll"):

@@ -8,6 +8,7 @@ from simpycity import config as simpycity_config
 from simpycity.core import meta_query
 
 from simpycity_template.corrections import corrects
+from simpycity_template.cursor import connection_of
 
 _stock = dict(vars(meta_query))
 
@@ -68,7 +69,7 @@ class Query:
         try:
             cursor.execute(query, arguments)
         except psycopg2.OperationalError:
-            if not _was_never_sent(cursor.connection):
+            if not _was_never_sent(connection_of(cursor)):
                 raise
             cursor = handle.cursor(cursor_factory=self.cursor_factory, callback=callback)
             cursor.execute(query, arguments)
@@ -113,16 +114,15 @@ def _handle(query: Any) -> Any:
 
 
 def _was_never_sent(connection: Any) -> bool:
-    """Whether the connection broke at the BEGIN that goes before a statement.
+    """Whether the connection broke before the BEGIN that goes with or before a statement was sent.
 
-    psycopg2 sends the statement only after the server has answered that BEGIN, and only then
-    leaves the status READY. In autocommit mode there is no BEGIN, so nothing is known.
+    Or, where it went before, at that BEGIN. psycopg2 sends the statement only after the server has
+    answered, and only then leaves the status READY. In autocommit mode there is no BEGIN, so
+    nothing is known.
     """
-    return bool(
-        connection.closed
-        and not connection.autocommit
-        and connection.status == extensions.STATUS_READY
-    )
+    if not connection.closed:
+        return False
+    return not connection.autocommit and connection.status == extensions.STATUS_READY
 
 
 def _no_arguments(query: Any) -> list[Any] | None:

@@ -99,6 +99,7 @@ class Hold:
         savepoint = f"simpycity_template_{depth}"
         if depth:
             self._ensure_not_released()
+            self.connection.ensure_transaction()
             self.connection.run(f"SAVEPOINT {savepoint}")
         else:
             self.begin()

@@ -120,6 +120,14 @@ class TestMessages:
         assert line.statements[0].startswith("BEGIN;\n/* simpycity: ")
         assert line.round_trips == 1
 
+    def test_a_block_in_a_block_begins_too(self, manager, line):
+        with manager.transaction(), manager.transaction():
+            Raw("SELECT 1")()
+        savepoint = "simpycity_template_1"
+        assert line.statements == [
+            "BEGIN", f"SAVEPOINT {savepoint}", "SELECT 1", f"RELEASE {savepoint}", "COMMIT",
+        ]  # fmt: skip
+
     def test_a_comment_alone_is_no_statement(self, manager, line):
         with pytest.raises(psycopg2.ProgrammingError, match="can't execute an empty query"):
             manager.handle().execute("/* nothing */")
@@ -244,6 +252,55 @@ class TestTheConnectionShowsATransaction:
         link.tpc_begin(link.xid(1, "one", "two"))
         Raw("SELECT 1")()
         link.tpc_rollback()
+
+
+class TestWhoeverIsShownTheConnection:
+    """May use it at any time, and psycopg2 begins for what this package does not see."""
+
+    @pytest.fixture(params=["handle", "cursor", "factory", "listener"])
+    def shown(self, request, manager):
+        """The connection of the current scope, as somebody else gets hold of it."""
+        if request.param == "handle":
+            return manager.handle().conn
+        if request.param == "cursor":
+            return Raw("SELECT 1")().connection
+        if request.param == "factory":
+            return manager.handle().cursor(cursor_factory=RealDictCursor).connection
+        kept = []
+        manager.listen("checkout", lambda event: kept.append(event.connection))
+        manager.handle().execute("SELECT 1")
+        return kept[0]
+
+    def test_commits_nothing_after_the_scope_has_ended(self, manager, notes, shown, line):
+        # Around everything that could be told of it.
+        kept = extensions.cursor(shown)
+        manager.cleanup()
+        kept.execute("INSERT INTO notes VALUES (1)")
+        assert line.statements[-2:] == ["BEGIN", "INSERT INTO notes VALUES (1)"]
+        shown.rollback()
+        assert notes() == []
+
+    def test_is_in_the_transaction_that_is_open(self, manager, notes, shown):
+        insert(1)
+        extensions.cursor(shown).execute("INSERT INTO notes VALUES (2)")
+        manager.commit()
+        extensions.cursor(shown).execute("INSERT INTO notes VALUES (3)")
+        manager.cleanup()
+        assert notes() == [1, 2]
+
+    def test_costs_no_round_trip(self, manager, shown, line):
+        manager.cleanup()
+        line.clear()
+        Raw("SELECT 1")()
+        manager.cleanup()
+        assert line.statements == ["BEGIN;\nSELECT 1", "ROLLBACK"]
+
+    @pytest.mark.parametrize("event", ["connect", "checkout"])
+    def test_is_no_listener_that_keeps_nothing(self, connect, make_manager, line, event):
+        manager = make_manager(dsn=line.dsn)
+        manager.listen(event, lambda event: event.connection.get_transaction_status())
+        with manager.scope("listened to"):
+            assert not manager.hold(manager.handle()).connection.shown
 
 
 class TestCursors:
