@@ -91,7 +91,7 @@ def _rows(cursor: Any, fetched: Iterable[Any]) -> list[Any]:
     callback, index = cursor.callback, cursor.index
     if index is None:
         # Only now known, where the cursor is a server-side one.
-        index = {column[0]: place for place, column in enumerate(cursor.description)}
+        index = {column.name: place for place, column in enumerate(cursor.description)}
         cursor.index = index
     rows = []
     for values in fetched:

@@ -91,19 +91,19 @@ class Events:
         self,
         name: str,
         holder: Holder,
-        seconds: float = 0.0,
+        seconds: float | None = None,
         connection: Connection | None = None,
     ) -> None:
         """Count an event and tell its listeners. Never raises but for Ctrl-C and its like."""
         # No lock: between reading and writing a dictionary's number no other thread gets its turn.
         self.counts[name] += 1
-        if seconds:
+        if seconds is not None:
             self.seconds[name] += seconds
-        if name == "checkin":
-            self.holds[bisect_left(HOLD_BUCKETS, seconds)] += 1
+            if name == "checkin":
+                self.holds[bisect_left(HOLD_BUCKETS, seconds)] += 1
         if self._listeners[name]:
             with connection.lent() if connection else nullcontext():
-                self._tell(Event(name, holder, seconds, connection))
+                self._tell(Event(name, holder, seconds or 0.0, connection))
 
     def _tell(self, event: Event) -> None:
         for listener in tuple(self._listeners[event.name]):

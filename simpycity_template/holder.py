@@ -5,12 +5,10 @@ refers to neither: whoever lists the holders must not keep a dead thread's scope
 """
 
 import contextlib
-import functools
 import os
 import sys
 import threading
 from dataclasses import dataclass
-from time import monotonic
 from types import CodeType
 
 import simpycity
@@ -49,15 +47,16 @@ class Holder:
         tag: what its statements begin with; empty where ``tag_statements`` is off.
     """
 
+    since: float
+    last_sql: str | None = None
+    warned = False
+    lost = False
+    tag = ""
+
     def __init__(self, label: str) -> None:
         self.label = label
         self.thread = threading.current_thread().name
-        self._line = _application_line()
-        self.since = monotonic()
-        self.last_sql: str | None = None
-        self.warned = False
-        self.lost = False
-        self.tag = ""
+        self._line = _application_line(2)
 
     @property
     def place(self) -> str:
@@ -119,20 +118,26 @@ def from_here(place: str) -> str:
 
 def application_line() -> str:
     """The innermost line on the stack that is not Simpycity's or this package's."""
-    return _described(_application_line())
+    return _described(_application_line(1))
 
 
-def _application_line() -> tuple[CodeType, int]:
+def _application_line(depth: int) -> tuple[CodeType, int]:
     # Most holders are never asked for it, so it is not made into text, not even into a number.
-    frame = sys._getframe(1)
-    while _is_ours(frame.f_code.co_filename) and frame.f_back is not None:
-        frame = frame.f_back
+    frame = sys._getframe(depth)
+    while _is_ours[frame.f_code.co_filename] and (caller := frame.f_back):
+        frame = caller
     return frame.f_code, frame.f_lasti
 
 
-@functools.cache
-def _is_ours(filename: str) -> bool:
-    return filename.startswith(_OURS)
+class _IsOurs(dict[str, bool]):
+    """Whether a file is Simpycity's or this package's, by its name; found out once for each."""
+
+    def __missing__(self, filename: str) -> bool:
+        ours = self[filename] = filename.startswith(_OURS)
+        return ours
+
+
+_is_ours = _IsOurs()
 
 
 def _described(line: tuple[CodeType, int]) -> str:

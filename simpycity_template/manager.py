@@ -266,8 +266,7 @@ class Manager:
         hold = scope.holds.get(handle.key)
         if hold is None:
             pool = self._pools.get(handle.dsn) or self._pool(handle.dsn)
-            hold = Hold(pool, scope.label, handle.isolation_level)
-            scope.holds[handle.key] = hold
+            hold = scope.holds[handle.key] = Hold(pool, Holder(scope.label), handle.isolation_level)
         elif hold.connection.closed:
             hold.renew(self._pool(handle.dsn))
         return hold
@@ -287,9 +286,12 @@ class Manager:
     def current(self) -> Scope | None:
         """The current scope of this thread, if there is one."""
         scopes = self._scopes.get()
-        while scopes and scopes[-1].ended:
+        while scopes:
+            scope = scopes[-1]
+            if not scope.ended:
+                return scope
             scopes.pop()
-        return scopes[-1] if scopes else None
+        return None
 
     def enter(self, scope: Scope) -> None:
         """Make ``scope`` the current one of this thread; the one there was waits."""
@@ -362,6 +364,7 @@ class ScopeBlock:
     def __init__(self, manager: Manager, label: str) -> None:
         self._manager = manager
         self._label = label
+        # More than one where the block is used within itself.
         self._scopes: list[Scope] = []
 
     def __enter__(self) -> None:

@@ -91,6 +91,8 @@ class MergingConnection(extensions.connection):
         super().__init__(*args, **kwargs)
         # psycopg2 has one too, but nobody can wait for that with a timeout.
         self.turn = threading.RLock()
+        # It refers back to the connection, until close().
+        self._cursor: extensions.cursor | None = extensions.cursor(self)
         self._answered = self._looked = monotonic()
         self._poll = _poll(self.fileno())
 
@@ -196,7 +198,7 @@ class MergingConnection(extensions.connection):
                 return self._end(super().commit)
             try:
                 if self.get_transaction_status() != _IDLE:
-                    self.run("COMMIT")
+                    self._send("COMMIT")
             finally:
                 # As psycopg2 does: also where it failed, no transaction is left.
                 self._ended()
@@ -207,7 +209,7 @@ class MergingConnection(extensions.connection):
             if not self.merged and _status.__get__(self) != extensions.STATUS_READY:
                 self._end(super().rollback)
             if self.get_transaction_status() != _IDLE:
-                self.run("ROLLBACK")
+                self._send("ROLLBACK")
             if self.merged:
                 self._ended()
             self.begun = False
@@ -215,11 +217,12 @@ class MergingConnection(extensions.connection):
     def run(self, sql: str) -> None:
         """Execute a statement that returns nothing."""
         with self.turn:
-            try:
-                extensions.cursor(self).execute(sql)
-            except psycopg2.DatabaseError as error:
-                raise_told(self, error)
-            self._answered = monotonic()
+            self._send(sql)
+
+    def close(self) -> None:
+        """Close."""
+        self._cursor = None
+        super().close()
 
     def cursor(self, name: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Open a cursor, a server-side one where it has a name."""
@@ -289,6 +292,14 @@ class MergingConnection(extensions.connection):
         end()
         if begun:
             self._answered = monotonic()
+
+    def _send(self, sql: str) -> None:
+        cursor = self._cursor or extensions.cursor(self)
+        try:
+            cursor.execute(sql)
+        except psycopg2.DatabaseError as error:
+            raise_told(self, error)
+        self._answered = monotonic()
 
     def _ended(self) -> None:
         self.merged = False

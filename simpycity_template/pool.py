@@ -105,7 +105,7 @@ class Pool:
                 connection = None
             if connection is None:
                 connection = self._open(holder)
-            self._events.fire("checkout", holder, 0.0, connection)
+            self._events.fire("checkout", holder, None, connection)
         except BaseException:
             self.abandon(holder)
             raise
@@ -187,18 +187,20 @@ class Pool:
 
     def _reserve(self, holder: Holder) -> Connection | None:
         """An idle connection, or None: there is room to open one. Waits for either."""
+        connection = waiter = None
         with self._lock:
-            connection = waiter = None
             if self._closed:
                 raise self._was_closed()
             if self._idle:
                 connection = self._idle.pop()
                 self._hold(connection, holder)
-            elif len(self._held) + len(self._opening) < self.settings.max_size:
-                self._opening.add(holder)
             else:
-                waiter = _Waiter(holder)
-                self._waiters.append(waiter)
+                holder.since = monotonic()
+                if len(self._held) + len(self._opening) < self.settings.max_size:
+                    self._opening.add(holder)
+                else:
+                    waiter = _Waiter(holder)
+                    self._waiters.append(waiter)
         if self._returned:
             self._settle()
         return self._wait(waiter) if waiter else connection
@@ -222,7 +224,6 @@ class Pool:
         self._held[connection] = holder
         connection.holder = holder
         holder.since = monotonic()
-        holder.warned = False
         if self.settings.tag_statements:
             holder.tag = tag.comment(holder)
 
@@ -246,7 +247,7 @@ class Pool:
         if self._closed:
             raise self._was_closed()
         self._watch.start()
-        self._events.fire("connect", holder, 0.0, connection)
+        self._events.fire("connect", holder, None, connection)
         if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
             # What a listener did not commit must not be committed with the holder's work.
             connection.rollback()

@@ -5,12 +5,13 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 from simpycity import config as simpycity_config
-from simpycity.core import meta_query
+from simpycity.core import Function, meta_query
 
 from simpycity_template.corrections import corrects
 from simpycity_template.cursor import connection_of
 
 _stock = dict(vars(meta_query))
+_stock_call: Any = Function.form_query
 
 
 @corrects(meta_query)
@@ -32,21 +33,18 @@ class Query:
         """
         if simpycity_config.debug:
             return _stock["__call__"](self, *args, **named)
-        columns, handle, callback = None, self.__attr__["handle"], self.__attr__["callback"]
-        options = named.pop("options", None) if named else None
-        if options:
-            options = dict(options)
-            columns = options.pop("columns", None)
+        columns, options = "*", {}
+        handle, callback = self.__attr__["handle"], self.__attr__["callback"]
+        if named:
+            options = dict(named.pop("options", None) or {})
+            columns = ",".join(options.pop("columns", None) or "*")
             handle = options.pop("handle", handle)
             callback = options.pop("callback", callback)
-        complete = not named and len(args) == len(self.args)
-        return self.__execute__(
-            ",".join(columns) if columns else "*",
-            list(args) if complete else _in_order(self.args, args, named),
-            handle,
-            callback,
-            options or {},
-        )
+        if named or len(args) != len(self.args):
+            call_list = _in_order(self.args, args, named)
+        else:
+            call_list = list(args)
+        return self.__execute__(columns, call_list, handle, callback, options)
 
     def __execute__(
         self: Any,
@@ -64,7 +62,8 @@ class Query:
         """
         query = self.form_query(columns, options=extra_opt or {})
         arguments = call_list or _no_arguments(query)
-        handle = handle or _handle(self)
+        if handle is None:
+            handle = _handle(self)
         cursor = handle.cursor(cursor_factory=self.cursor_factory, callback=callback)
         try:
             cursor.execute(query, arguments)
@@ -82,6 +81,22 @@ class Query:
     def rollback(self: Any) -> None:
         """Roll back the transaction that the query runs in."""
         _handle(self).rollback()
+
+
+@corrects(Function)
+class Call:
+    """How the call of a function is written."""
+
+    def form_query(self: Any, columns: str, options: dict[str, Any] | None = None) -> str:
+        """The text of the statement.
+
+        Arguments:
+            columns: to select, separated by commas; ``*`` for all.
+            options: ``direct`` for ``SELECT f()``, where ``SELECT * FROM f()`` is the rule.
+        """
+        if self.direct or options:
+            return _stock_call(self, columns, options or {})
+        return f"SELECT {columns} FROM {self.query_base}({','.join(['%s'] * len(self.args))})"
 
 
 def _in_order(names: list[str], args: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:

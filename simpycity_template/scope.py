@@ -21,20 +21,20 @@ class Hold:
     """One connection of a scope, from checkout to release, and its transaction."""
 
     connection: Connection
+    released = False
     # Nothing to give back yet.
     _given_back = True
+    _blocks = 0
 
-    def __init__(self, pool: Pool, label: str, isolation_level: int | None = None) -> None:
+    def __init__(self, pool: Pool, holder: Holder, isolation_level: int | None = None) -> None:
         """
         Arguments:
             pool: where the connection comes from, and goes back to.
-            label: the scope's.
+            holder: on whose behalf.
             isolation_level: one of psycopg2's ``ISOLATION_LEVEL_*``; None is the pool's.
         """
-        self.holder = Holder(label)
-        self.released = False
+        self.holder = holder
         self._isolation_level = isolation_level
-        self._blocks = 0
         self._connect(pool)
 
     def renew(self, pool: Pool) -> None:
@@ -45,6 +45,7 @@ class Hold:
         """
         self.check()
         self._give_back()
+        self.holder.warned = False
         self._connect(pool)
 
     def check(self) -> None:
@@ -173,7 +174,8 @@ class Hold:
             return
         self._given_back = True
         try:
-            self.holder.lost = bool(connection.closed) and connection.broke_in_transaction()
+            if connection.closed:
+                self.holder.lost = connection.broke_in_transaction()
             connection.clean(self._pool.settings)
         except BaseException as error:
             connection.end()
@@ -235,6 +237,9 @@ class Hold:
 class Scope:
     """Everything that one thread opened for one unit of work."""
 
+    # Whether it was left for good; a thread that did not leave it itself skips it then.
+    ended = False
+
     def __init__(self, label: str, begun: bool = True) -> None:
         """
         Arguments:
@@ -243,8 +248,6 @@ class Scope:
         """
         self.label = label
         self.begun = begun
-        # Whether it was left for good; a thread that did not leave it itself skips it then.
-        self.ended = False
         self.holds: dict[object, Hold] = {}
 
     def close(self) -> None:

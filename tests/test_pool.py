@@ -334,7 +334,7 @@ def test_ctrl_c_at_any_line_of_taking_a_connection_gives_it_back(make_pool):
         taking = Hold._connect.__code__
         sys.settrace(lambda frame, event, arg: at_line if frame.f_code is taking else None)
         try:
-            Hold(pool, "taken").release()
+            Hold(pool, Holder("taken")).release()
         except KeyboardInterrupt:
             return True
         finally:
@@ -426,10 +426,10 @@ def test_the_age_of_a_hold_does_not_count_the_wait(make_pool):
     pool = make_pool(pool_size=1, max_overflow=0)
     connection = pool.checkout(Holder("first"))
     late = Holder("late")
-    late.since -= 100
     thread = threading.Thread(target=lambda: pool.checkin(pool.checkout(late)))
     thread.start()
     until(lambda: pool._waiters)
+    late.since -= 100
     pool.checkin(connection)
     thread.join(10)
     assert monotonic() - late.since < 50
