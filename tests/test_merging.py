@@ -280,6 +280,11 @@ class TestWhoeverIsShownTheConnection:
         shown.rollback()
         assert notes() == []
 
+    def test_commits_nothing_that_comes_first_either(self, manager, notes):
+        extensions.cursor(manager.handle().conn).execute("INSERT INTO notes VALUES (1)")
+        manager.cleanup()
+        assert notes() == []
+
     def test_is_in_the_transaction_that_is_open(self, manager, notes, shown):
         insert(1)
         extensions.cursor(shown).execute("INSERT INTO notes VALUES (2)")
