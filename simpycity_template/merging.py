@@ -263,8 +263,12 @@ class MergingConnection(extensions.connection):
         """
         self._let_psycopg2_begin()
         if self.merged and not self.closed and self.get_transaction_status() == _IN_TRANSACTION:
-            self._ended()
-            self.run("SELECT 1")
+            _autocommit.__set__(self, False)
+            try:
+                self.run("SELECT 1")
+            finally:
+                # Where the connection breaks at that, psycopg2 has not heard of it.
+                self.merged = bool(self.closed)
             del self.notices[-1:]
 
     def _let_psycopg2_begin(self) -> None:

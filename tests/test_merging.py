@@ -458,6 +458,23 @@ class TestErrorsInTheFirstStatement:
         assert notes() == [2]
 
 
+    @pytest.mark.parametrize("ask", [
+        lambda handle: handle.cursor(name="numbers"),
+        lambda handle: handle.conn.lobject(),
+    ])  # fmt: skip
+    def test_so_does_one_that_breaks_while_psycopg2_is_told_of_it(
+        self, manager, notes, witness, ask
+    ):
+        insert(1)
+        end_session(witness, manager.hold(manager.handle()).connection.backend_pid)
+        with pytest.raises(psycopg2.OperationalError):
+            ask(manager.handle())
+        with pytest.raises(TransactionLost):
+            insert(2)
+        manager.rollback()
+        assert notes() == []
+
+
 class TestOtherTransactions:
     @pytest.mark.parametrize("level", ["serializable", "repeatable read"])
     def test_those_with_a_level_begin_as_psycopg2_does(self, connect, line, level):
