@@ -240,6 +240,7 @@ class Pool:
             connection_factory=Connection, fallback_application_name=self.name
         )
         assert isinstance(connection, Connection)
+        connection.restore(self.settings.isolation_level)
         with self._lock:
             self._opening.remove(holder)
             self._hold(connection, holder)
@@ -251,8 +252,6 @@ class Pool:
         if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
             # What a listener did not commit must not be committed with the holder's work.
             connection.rollback()
-        if not connection.closed:
-            connection.restore(self.settings.isolation_level)
         return connection
 
     def _is_opening(self) -> bool:

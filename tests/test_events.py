@@ -76,6 +76,20 @@ def test_what_a_listener_does_at_checkout_belongs_to_the_transaction(manager):
         assert not who().fetchone()[0]
 
 
+def test_ctrl_c_in_a_listener_leaves_a_connection_as_the_settings_say(make_manager):
+    manager = make_manager(isolation_level="serializable")
+
+    def interrupt(event):
+        raise KeyboardInterrupt
+
+    manager.listen("connect", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        Raw("SELECT 1")()
+    manager.cleanup()
+    assert Raw("SHOW transaction_isolation")().fetchone()[0] == "serializable"
+    assert manager.metrics().connects == 1
+
+
 def test_a_listener_that_fails_is_logged_and_stops_nothing(manager, caplog):
     heard = []
 
