@@ -144,7 +144,7 @@ setup(
             "psutil>=6",
             "pytest>=8",
             "pytest-timeout>=2.3",
-            "pytest-xdist>=3.6",
+            "pytest-xdist>=3.8",
             "selenium>=4.20",
             "WebTest>=3.0",
             # What the tested applications of Pylons use.
