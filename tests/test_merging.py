@@ -457,7 +457,6 @@ class TestErrorsInTheFirstStatement:
         manager.commit()
         assert notes() == [2]
 
-
     @pytest.mark.parametrize("ask", [
         lambda handle: handle.cursor(name="numbers"),
         lambda handle: handle.conn.lobject(),
