@@ -111,7 +111,8 @@ def wait_for(address: str, server: subprocess.Popen) -> None:
 
 def stop(server: subprocess.Popen) -> None:
     """End the server, kindly first."""
-    for number in (signal.SIGINT, signal.SIGKILL):
+    # Not SIGINT: where a shell began the demo in the background, that is ignored.
+    for number in (signal.SIGTERM, signal.SIGKILL):
         if server.poll() is None:
             server.send_signal(number)
             try:
