@@ -37,11 +37,21 @@ class Connection(MergingConnection):
         outcome_unknown: whether it broke during a COMMIT.
     """
 
-    idle_since: float = 0.0
-    holder: Holder | None = None
-    outcome_unknown = False
+    __slots__ = (
+        "_encoding",
+        "_was_read_only",
+        "backend_pid",
+        "holder",
+        "idle_since",
+        "opened",
+        "outcome_unknown",
+        "process",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.holder: Holder | None = None
+        self.idle_since = 0.0
+        self.outcome_unknown = False
         super().__init__(*args, **kwargs)
         self.opened = monotonic()
         self.process = os.getpid()

@@ -24,6 +24,9 @@ IDLE = extensions.TRANSACTION_STATUS_IDLE
 
 # psycopg2's cursor beneath its DictCursor.
 _plain = extensions.cursor
+_init: Any = _plain.__init__
+_execute: Any = _plain.execute
+_fetchall: Any = _plain.fetchall
 
 # A COMMIT written as SQL, also after other statements.
 _COMMIT = re.compile(r"(?:^|;)\s*(?:commit|end)\b", re.IGNORECASE)
@@ -118,7 +121,7 @@ class ScopedCursor:
 
     def __init__(self: Any, connection: Any, name: Any = None, callback: Any = None) -> None:
         """Remember on whose behalf the cursor is opened."""
-        _plain.__init__(self, connection, name)
+        _init(self, connection, name)
         if callback:
             self.callback = callback
         self.holder = getattr(connection, "holder", None)
@@ -130,7 +133,7 @@ class ScopedCursor:
         self.merged = False
         if holder is None:
             _forget_ended(connection)
-            return _speaking(self, _plain.execute, query, vars)
+            return _speaking(self, _execute, query, vars)
         if connection.holder is not holder:
             raise _scope_has_ended()
         holder.last_sql = query if isinstance(query, str) else repr(query)
@@ -138,13 +141,7 @@ class ScopedCursor:
             query = holder.tag + query
         with connection.turn:
             try:
-                if (
-                    not connection.in_transaction()
-                    and connection.merges
-                    and _began_with(self, query, vars)
-                ):
-                    return
-                _plain.execute(self, query, vars)
+                connection.execute_on(self, query, vars)
             except psycopg2.DatabaseError as error:
                 if _COMMIT.search(holder.last_sql):
                     connection.check_outcome(error)
@@ -191,7 +188,7 @@ class ScopedCursor:
 
     def fetchall(self: Any) -> list[Any]:
         """All rows that are left."""
-        return _rows(self, _fetched(self, _plain.fetchall))
+        return _rows(self, _speaking(self, _fetchall) if self.name else _fetchall(self))
 
     def scroll(self: Any, value: int, mode: str = "relative") -> None:
         """Move within the rows."""
@@ -219,32 +216,6 @@ def _forget_ended(connection: Any) -> None:
     """
     if connection.status == extensions.STATUS_BEGIN and connection.get_transaction_status() == IDLE:
         connection.rollback()
-
-
-def _began_with(cursor: Any, query: Any, vars: Any) -> bool:
-    """Send BEGIN and the statement in one message; or else BEGIN alone, and return False.
-
-    So it is where the server refused the message: there is a transaction afterwards, a failed
-    one, and the error points to its place in the statement.
-    """
-    connection = connection_of(cursor)
-    if connection.is_fresh():
-        message = connection.begin_with(cursor.mogrify(query, vars))
-        if message is not None:
-            cursor.merged = True
-            try:
-                _plain.execute(cursor, message)
-                return True
-            except psycopg2.Error as error:
-                if (
-                    isinstance(error, psycopg2.OperationalError)
-                    or not connection.refused(error)
-                    or isinstance(error, psycopg2.InterfaceError)
-                ):
-                    raise
-            cursor.merged = False
-    connection.ensure_transaction()
-    return False
 
 
 @corrects(TypedCursor)

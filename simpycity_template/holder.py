@@ -47,15 +47,16 @@ class Holder:
         tag: what its statements begin with; empty where ``tag_statements`` is off.
     """
 
+    __slots__ = ("_line", "label", "last_sql", "lost", "since", "tag", "thread", "warned")
+
     since: float
-    last_sql: str | None = None
-    warned = False
-    lost = False
-    tag = ""
 
     def __init__(self, label: str) -> None:
         self.label = label
         self.thread = threading.current_thread().name
+        self.last_sql: str | None = None
+        self.tag = ""
+        self.warned = self.lost = False
         self._line = _application_line(2)
 
     @property
@@ -124,20 +125,21 @@ def application_line() -> str:
 def _application_line(depth: int) -> tuple[CodeType, int]:
     # Most holders are never asked for it, so it is not made into text, not even into a number.
     frame = sys._getframe(depth)
-    while _is_ours[frame.f_code.co_filename] and (caller := frame.f_back):
+    while True:
+        file = frame.f_code.co_filename
+        if file not in _our_files:
+            if not file.startswith(_OURS):
+                break
+            _our_files.add(file)
+        caller = frame.f_back
+        if caller is None:
+            break
         frame = caller
     return frame.f_code, frame.f_lasti
 
 
-class _IsOurs(dict[str, bool]):
-    """Whether a file is Simpycity's or this package's, by its name; found out once for each."""
-
-    def __missing__(self, filename: str) -> bool:
-        ours = self[filename] = filename.startswith(_OURS)
-        return ours
-
-
-_is_ours = _IsOurs()
+# To find a file's name here costs less than to compare its beginning.
+_our_files: set[str] = set()
 
 
 def _described(line: tuple[CodeType, int]) -> str:

@@ -30,7 +30,7 @@ class PerThread(Generic[T]):
         if type(local) is not threading.local:
             local = self._local = threading.local()
         try:
-            mine: T = local.mine
+            return local.mine
         except AttributeError:
             mine = local.mine = self._make()
         return mine

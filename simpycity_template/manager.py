@@ -360,6 +360,8 @@ class Manager:
 class ScopeBlock:
     """What ``manager.scope()`` returns: a ``with`` block or a decorator."""
 
+    __slots__ = ("_label", "_manager", "_scopes")
+
     # Not made with contextlib, whose generators cost more than all the rest of a scope.
     def __init__(self, manager: Manager, label: str) -> None:
         self._manager = manager

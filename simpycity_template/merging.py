@@ -41,12 +41,20 @@ JUST_NOW = 0.001
 # After a comment, as some put one before each statement; but there has to be a word.
 _is_statement = re.compile(rb"\s*(?:/\*[^*]*\*/\s*)?[A-Za-z]").match
 
+# As a number: to look for a text of bytes costs many times as much.
+_SEMICOLON = ord(";")
+
+_READY = extensions.STATUS_READY
+_BEGIN = extensions.STATUS_BEGIN
 _IDLE = extensions.TRANSACTION_STATUS_IDLE
 _IN_TRANSACTION = extensions.TRANSACTION_STATUS_INTRANS
 
 # As psycopg2 has them, beneath what the connection shows.
 _autocommit: Any = extensions.connection.autocommit
-_status: Any = extensions.connection.status
+_autocommit_of, _set_autocommit = _autocommit.__get__, _autocommit.__set__
+_status_of: Any = extensions.connection.status.__get__
+
+_execute: Any = extensions.cursor.execute
 
 
 def _after(prepare: Callable[[Any, str], None], name: str) -> Any:
@@ -82,12 +90,21 @@ class MergingConnection(extensions.connection):
         turn: held by whoever speaks with the server, so that others can wait for an end of it.
     """
 
-    merges = False
-    merged = False
-    begun = False
-    shown = False
+    # As psycopg2's own connection, it takes no other attributes. These are looked up often.
+    __slots__ = (
+        "_answered",
+        "_cursor",
+        "_looked",
+        "_poll",
+        "begun",
+        "merged",
+        "merges",
+        "shown",
+        "turn",
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.merges = self.merged = self.begun = self.shown = False
         super().__init__(*args, **kwargs)
         # psycopg2 has one too, but nobody can wait for that with a timeout.
         self.turn = threading.RLock()
@@ -99,7 +116,7 @@ class MergingConnection(extensions.connection):
     def merge(self) -> None:
         """Send BEGIN together with a statement from now on."""
         self.merges = True
-        _autocommit.__set__(self, not self.shown)
+        _set_autocommit(self, not self.shown)
 
     def show(self) -> "MergingConnection":
         """Return itself, ready for whatever somebody else does with it, now or ever after."""
@@ -107,15 +124,15 @@ class MergingConnection(extensions.connection):
             with self.turn:
                 self.shown = True
                 if self.merges and not self.merged and not self.closed:
-                    _autocommit.__set__(self, False)
+                    _set_autocommit(self, False)
         return self
 
     def hide(self) -> None:
         """Undo ``show()`` where nobody kept the connection, nor is in a transaction of psycopg2."""
-        if not self.closed and _status.__get__(self) == extensions.STATUS_READY:
+        if not self.closed and _status_of(self) == _READY:
             self.shown = False
             if self.merges:
-                _autocommit.__set__(self, True)
+                _set_autocommit(self, True)
 
     def in_transaction(self) -> bool:
         """Whether a transaction is open, but for one that was begun by hand in autocommit mode.
@@ -124,7 +141,7 @@ class MergingConnection(extensions.connection):
         believes that it goes on and would send the next statement without BEGIN: the server would
         commit it by itself.
         """
-        if not self.merged and _status.__get__(self) != extensions.STATUS_BEGIN:
+        if not self.merged and _status_of(self) != _BEGIN:
             return False
         if self.get_transaction_status() == _IDLE and not self.closed:
             self.rollback()
@@ -137,22 +154,44 @@ class MergingConnection(extensions.connection):
             self.run("BEGIN")
             self.merged = True
 
-    def begin_with(self, statement: bytes) -> bytes | None:
-        """The message that begins a transaction and executes ``statement`` in it.
+    def execute_on(self, cursor: Any, query: Any, vars: Any) -> None:
+        """Execute a statement, together with BEGIN where it begins the transaction.
 
-        Who asks for it sends it at once, and asks ``refused()`` where that fails.
-
-        Returns:
-            None: it may be more or less than one statement, so BEGIN has to go alone.
+        Arguments:
+            cursor: one of this connection; where BEGIN went along its ``merged`` is set.
+            query, vars: as psycopg2 takes them.
         """
-        if b";" in statement or not _is_statement(statement):
-            return None
-        if self.shown:
-            _autocommit.__set__(self, True)
-        self.merged = True
-        return BEGIN + statement
+        if not self.in_transaction() and self.merges:
+            if self._is_fresh() and self._began_with(cursor, cursor.mogrify(query, vars)):
+                return
+            self.ensure_transaction()
+        _execute(cursor, query, vars)
 
-    def is_fresh(self) -> bool:
+    def _began_with(self, cursor: Any, statement: bytes) -> bool:
+        """Send BEGIN and the statement in one message, and return True.
+
+        Or send nothing, where it may be more or less than one statement. So it is where the server
+        refused the message: the error has to point to its place in the statement.
+        """
+        if _SEMICOLON in statement or not _is_statement(statement):
+            return False
+        if self.shown:
+            _set_autocommit(self, True)
+        self.merged = cursor.merged = True
+        try:
+            _execute(cursor, BEGIN + statement)
+            return True
+        except psycopg2.Error as error:
+            if (
+                isinstance(error, psycopg2.OperationalError)
+                or not self._refused(error)
+                or isinstance(error, psycopg2.InterfaceError)
+            ):
+                raise
+        cursor.merged = False
+        return False
+
+    def _is_fresh(self) -> bool:
         """Whether the server has answered a moment ago.
 
         Raises:
@@ -165,8 +204,8 @@ class MergingConnection(extensions.connection):
             self._look()
         return True
 
-    def refused(self, error: psycopg2.Error) -> bool:
-        """Whether the server refused the message of ``begin_with()`` before it executed anything.
+    def _refused(self, error: psycopg2.Error) -> bool:
+        """Whether the server refused the message with BEGIN before it executed anything.
 
         It parses all of a message first. What it cannot parse has not even begun a transaction.
         Then it executes BEGIN, and looks for the names in the statement: an error that points to
@@ -206,7 +245,7 @@ class MergingConnection(extensions.connection):
     def rollback(self) -> None:
         """Roll back, also what was begun by hand in autocommit mode."""
         with self.turn:
-            if not self.merged and _status.__get__(self) != extensions.STATUS_READY:
+            if not self.merged and _status_of(self) != _READY:
                 self._end(super().rollback)
             if self.get_transaction_status() != _IDLE:
                 self._send("ROLLBACK")
@@ -234,17 +273,17 @@ class MergingConnection(extensions.connection):
     @property
     def status(self) -> int:
         """One of psycopg2's ``STATUS_*``."""
-        return extensions.STATUS_BEGIN if self.merged else _status.__get__(self)
+        return _BEGIN if self.merged else _status_of(self)
 
     @property
     def autocommit(self) -> bool:
         """Whether each statement is committed by itself."""
-        return not self.merges and not self.merged and _autocommit.__get__(self)
+        return not self.merges and not self.merged and _autocommit_of(self)
 
     @autocommit.setter
     def autocommit(self, value: bool) -> None:
         self._refuse_inside("autocommit")
-        _autocommit.__set__(self, value)
+        _set_autocommit(self, value)
 
     def _refuse_inside(self, name: str) -> None:
         if self.merged:
@@ -263,7 +302,7 @@ class MergingConnection(extensions.connection):
         """
         self._let_psycopg2_begin()
         if self.merged and not self.closed and self.get_transaction_status() == _IN_TRANSACTION:
-            _autocommit.__set__(self, False)
+            _set_autocommit(self, False)
             try:
                 self.run("SELECT 1")
             finally:
@@ -275,7 +314,7 @@ class MergingConnection(extensions.connection):
         if self.merges:
             self.merges = False
             if not self.merged and not self.closed:
-                _autocommit.__set__(self, False)
+                _set_autocommit(self, False)
 
     set_session = _after(_refuse_inside, "set_session")
     isolation_level = _after(_refuse_inside, "isolation_level")
@@ -292,7 +331,7 @@ class MergingConnection(extensions.connection):
     __enter__ = _after(_hand_over, "__enter__")
 
     def _end(self, end: Callable[[], None]) -> None:
-        begun = _status.__get__(self) == extensions.STATUS_BEGIN
+        begun = _status_of(self) == _BEGIN
         end()
         if begun:
             self._answered = monotonic()
@@ -308,7 +347,7 @@ class MergingConnection(extensions.connection):
     def _ended(self) -> None:
         self.merged = False
         if not self.closed and (self.shown or not self.merges):
-            _autocommit.__set__(self, False)
+            _set_autocommit(self, False)
 
     def _look(self) -> None:
         """Look whether the server has gone away.

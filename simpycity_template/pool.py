@@ -267,29 +267,24 @@ class Pool:
         That other looks again after it let the lock go, so nothing is left lying; and a
         thread that the garbage collector interrupts while it has the lock leaves it to itself.
         """
+        lock, returned = self._lock, self._returned
         # The lock is this thread's where the garbage collector interrupted its bookkeeping.
-        while (
-            self._returned
-            and not self._lock._is_owned()  # type: ignore[attr-defined]
-            and self._lock.acquire(False)
-        ):
-            kept, holder, now = True, None, monotonic()
+        while returned and not lock._is_owned() and lock.acquire(False):  # type: ignore[attr-defined]
+            holder, now = None, monotonic()
             try:
-                if self._returned:
-                    connection = self._returned.popleft()
+                if returned:
+                    connection = returned.popleft()
                     # None where it was back already.
                     holder = self._held.pop(connection, None)
-                    if holder is not None:
-                        seconds = now - holder.since
-                        kept = self._place(connection, now)
+                    kept = holder is None or self._place(connection, now)
             finally:
-                self._lock.release()
-            if not kept:
-                connection.close()
+                lock.release()
             if holder is not None:
+                if not kept:
+                    connection.close()
                 if holder.lost:
                     self._events.fire("lost", holder)
-                self._events.fire("checkin", holder, seconds)
+                self._events.fire("checkin", holder, now - holder.since)
 
     def _place(self, connection: Connection, now: float) -> bool:
         """Hand ``connection`` to the next in the queue or keep it; False where it must go."""

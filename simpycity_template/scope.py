@@ -20,11 +20,17 @@ log = logging.getLogger("simpycity_template")
 class Hold:
     """One connection of a scope, from checkout to release, and its transaction."""
 
+    __slots__ = (
+        "_blocks",
+        "_given_back",
+        "_isolation_level",
+        "_pool",
+        "connection",
+        "holder",
+        "released",
+    )
+
     connection: Connection
-    released = False
-    # Nothing to give back yet.
-    _given_back = True
-    _blocks = 0
 
     def __init__(self, pool: Pool, holder: Holder, isolation_level: int | None = None) -> None:
         """
@@ -33,6 +39,10 @@ class Hold:
             holder: on whose behalf.
             isolation_level: one of psycopg2's ``ISOLATION_LEVEL_*``; None is the pool's.
         """
+        # Nothing to give back yet.
+        self._given_back = True
+        self.released = False
+        self._blocks = 0
         self.holder = holder
         self._isolation_level = isolation_level
         self._connect(pool)
@@ -237,8 +247,7 @@ class Hold:
 class Scope:
     """Everything that one thread opened for one unit of work."""
 
-    # Whether it was left for good; a thread that did not leave it itself skips it then.
-    ended = False
+    __slots__ = ("begun", "ended", "holds", "label")
 
     def __init__(self, label: str, begun: bool = True) -> None:
         """
@@ -248,6 +257,8 @@ class Scope:
         """
         self.label = label
         self.begun = begun
+        # Whether it was left for good; a thread that did not leave it itself skips it then.
+        self.ended = False
         self.holds: dict[object, Hold] = {}
 
     def close(self) -> None:
