@@ -57,12 +57,27 @@ def _turn(cursor: Any) -> AbstractContextManager[object]:
     return connection_of(cursor).turn if cursor.holder else _ALONE
 
 
+def _in_transaction(own: Any) -> Any:
+    """psycopg2's method ``own``, which sends statements, behind a BEGIN where there is to be one."""
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        connection = connection_of(self)
+        if self.holder:
+            connection.ensure_transaction()
+        else:
+            _forget_ended(connection)
+        return own(self, *args, **kwargs)
+
+    return method
+
+
 def _in_scope(name: str) -> Any:
     """psycopg2's method ``name`` as it is, for as long as the cursor's scope lasts."""
     own = getattr(_plain, name)
+    in_transaction = _in_transaction(own)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return _speaking(self, own, *args, **kwargs)
+        return _speaking(self, in_transaction, *args, **kwargs)
 
     method.__name__, method.__doc__ = name, own.__doc__
     return method
@@ -74,8 +89,6 @@ def _speaking(cursor: Any, own: Any, *args: Any, **kwargs: Any) -> Any:
     connection = connection_of(cursor)
     with _turn(cursor):
         try:
-            if cursor.holder:
-                connection.ensure_transaction()
             return own(cursor, *args, **kwargs)
         except psycopg2.DatabaseError as error:
             raise_told(connection, error)
@@ -109,6 +122,9 @@ def _rows(cursor: Any, fetched: Iterable[Any]) -> list[Any]:
 _new_row: Any = DictRow.__new__
 
 
+_callproc = _in_scope("callproc")
+
+
 @corrects(Cursor)
 class ScopedCursor:
     """The methods of a cursor that belongs to a scope."""
@@ -132,8 +148,7 @@ class ScopedCursor:
         self.index = None
         self.merged = False
         if holder is None:
-            _forget_ended(connection)
-            return _speaking(self, _execute, query, vars)
+            return _speaking(self, _in_transaction(_execute), query, vars)
         if connection.holder is not holder:
             raise _scope_has_ended()
         holder.last_sql = query if isinstance(query, str) else repr(query)
@@ -147,10 +162,8 @@ class ScopedCursor:
                     connection.check_outcome(error)
                 raise_told(connection, error)
             finally:
-                if not connection.merges and not connection.closed:
-                    # Beside COMMIT also BEGIN may be written as SQL.
-                    state = connection.get_transaction_status()
-                    connection.begun = connection.autocommit and state != IDLE
+                if connection.shown or not connection.merges:
+                    connection.note_transaction()
 
     @property
     def connection(self: Any) -> Any:
@@ -167,7 +180,7 @@ class ScopedCursor:
     def callproc(self: Any, procname: str, vars: Any = None) -> Any:
         """Call a function of the server."""
         self.index = None
-        return _speaking(self, _plain.callproc, procname, vars)
+        return _callproc(self, procname, vars)
 
     copy_expert = _in_scope("copy_expert")
     copy_from = _in_scope("copy_from")

@@ -20,6 +20,7 @@ import re
 import select
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import Any
@@ -123,7 +124,7 @@ class MergingConnection(extensions.connection):
         if not self.shown:
             with self.turn:
                 self.shown = True
-                if self.merges and not self.merged and not self.closed:
+                if self.merges and not self.in_transaction() and not self.closed:
                     _set_autocommit(self, False)
         return self
 
@@ -150,9 +151,20 @@ class MergingConnection(extensions.connection):
 
     def ensure_transaction(self) -> None:
         """Send BEGIN alone where no transaction is open and psycopg2 would not begin one."""
-        if self.merges and not self.shown and not self.in_transaction():
+        if not self.in_transaction() and self.merges and not self.shown:
             self.run("BEGIN")
             self.merged = True
+
+    def note_transaction(self) -> None:
+        """Take note of a BEGIN, COMMIT or ROLLBACK that was written as SQL.
+
+        At once, because whoever was shown the connection may use a cursor that nobody sees.
+        """
+        if not self.closed:
+            self.begun = self.autocommit and self.get_transaction_status() != _IDLE
+            # Where it breaks at that, the next statement tells.
+            with suppress(psycopg2.Error):
+                self.in_transaction()
 
     def execute_on(self, cursor: Any, query: Any, vars: Any) -> None:
         """Execute a statement, together with BEGIN where it begins the transaction.
@@ -286,7 +298,8 @@ class MergingConnection(extensions.connection):
         _set_autocommit(self, value)
 
     def _refuse_inside(self, name: str) -> None:
-        if self.merged:
+        # Inside one that psycopg2 began it refuses by itself.
+        if self.in_transaction() and self.merged:
             raise psycopg2.ProgrammingError(f"{name} cannot be used inside a transaction")
         self._let_psycopg2_begin()
 
@@ -300,8 +313,8 @@ class MergingConnection(extensions.connection):
 
         It sends its BEGIN, which the server answers with a warning and nothing else.
         """
-        self._let_psycopg2_begin()
-        if self.merged and not self.closed and self.get_transaction_status() == _IN_TRANSACTION:
+        merged = self.in_transaction() and self.merged
+        if merged and self.get_transaction_status() == _IN_TRANSACTION:
             _set_autocommit(self, False)
             try:
                 self.run("SELECT 1")
@@ -309,11 +322,13 @@ class MergingConnection(extensions.connection):
                 # Where the connection breaks at that, psycopg2 has not heard of it.
                 self.merged = bool(self.closed)
             del self.notices[-1:]
+        self._let_psycopg2_begin()
 
     def _let_psycopg2_begin(self) -> None:
         if self.merges:
             self.merges = False
-            if not self.merged and not self.closed:
+            # Where it has begun already it refuses a change, and needs none.
+            if not self.merged and not self.closed and _status_of(self) == _READY:
                 _set_autocommit(self, False)
 
     set_session = _after(_refuse_inside, "set_session")

@@ -254,6 +254,80 @@ class TestTheConnectionShowsATransaction:
         link.tpc_rollback()
 
 
+class TestATransactionThatPsycopg2Began:
+    """Allows what psycopg2 allows."""
+
+    @pytest.fixture(params=["cursor", "statement", "listener"])
+    def begun(self, request, manager, notes, monkeypatch):
+        """The connection, in a transaction that psycopg2 has begun and that has a note."""
+        note = "INSERT INTO notes VALUES (1)"
+
+        def leave_open(event):
+            event.connection.cursor().execute(note)
+
+        if request.param == "listener":
+            manager.listen("checkout", leave_open)
+        link = manager.handle().conn
+        if request.param == "listener":
+            manager.unlisten("checkout", leave_open)
+        if request.param == "cursor":
+            extensions.cursor(link).execute(note)
+        if request.param == "statement":
+            # As where the server has not answered for a while, so that BEGIN goes alone.
+            monkeypatch.setattr(merging, "FRESH", 0)
+            manager.handle().execute(note)
+        return link
+
+    @pytest.mark.parametrize("open_one", [
+        lambda handle: handle.cursor(name="numbers"),
+        lambda handle: handle.conn.cursor("numbers"),
+    ])  # fmt: skip
+    def test_a_server_side_cursor(self, manager, begun, open_one):
+        cursor = open_one(manager.handle())
+        cursor.execute("SELECT id FROM notes")
+        assert [row[0] for row in cursor] == [1]
+
+    def test_a_large_object(self, manager, begun):
+        large = begun.lobject(mode="w")
+        large.write("text")
+        manager.rollback()
+        with pytest.raises(psycopg2.OperationalError, match="does not exist"):
+            begun.lobject(large.oid)
+
+    def test_a_with_block_that_commits_it(self, notes, begun):
+        with begun as link:
+            link.cursor().execute("INSERT INTO notes VALUES (2)")
+        begun.rollback()
+        assert 2 in notes()
+
+    @pytest.mark.parametrize("change", [
+        lambda link: link.set_isolation_level(extensions.ISOLATION_LEVEL_SERIALIZABLE),
+        lambda link: link.set_client_encoding("LATIN1"),
+        lambda link: link.reset(),
+    ])  # fmt: skip
+    def test_what_rolls_it_back(self, notes, begun, change):
+        change(begun)
+        assert begun.status == READY
+        begun.commit()
+        assert 1 not in notes()
+
+    @pytest.mark.parametrize("change", [
+        lambda link: setattr(link, "autocommit", True),
+        lambda link: link.set_session(readonly=True),
+        lambda link: link.tpc_begin("transaction"),
+    ])  # fmt: skip
+    def test_and_refuses_what_psycopg2_refuses(self, begun, change):
+        with pytest.raises(psycopg2.ProgrammingError, match="(in|out)side a transaction"):
+            change(begun)
+        assert begun.status == BEGUN
+
+    def test_two_phase_commit_after_it(self, manager, begun):
+        begun.rollback()
+        begun.tpc_begin(begun.xid(1, "one", "two"))
+        manager.handle().execute("SELECT 1")
+        begun.tpc_rollback()
+
+
 class TestWhoeverIsShownTheConnection:
     """May use it at any time, and psycopg2 begins for what this package does not see."""
 
@@ -306,6 +380,99 @@ class TestWhoeverIsShownTheConnection:
         manager.listen(event, lambda event: event.connection.get_transaction_status())
         with manager.scope("listened to"):
             assert not manager.hold(manager.handle()).connection.shown
+
+
+def _named(cursor):
+    named = cursor.connection.cursor("numbers")
+    named.execute("SELECT 1 FROM note(1)")
+    named.fetchall()
+
+
+def _with_block(cursor):
+    with pytest.raises(ZeroDivisionError), cursor.connection as link:
+        extensions.cursor(link).execute("SELECT note(1)")
+        1 / 0  # noqa: B018
+
+
+WAYS = {
+    "execute": lambda cursor: cursor.execute("SELECT note(1)"),
+    "executemany": lambda cursor: cursor.executemany("SELECT note(%s)", [(1,)]),
+    "callproc": lambda cursor: cursor.callproc("note", [1]),
+    "copy_from": lambda cursor: cursor.copy_from(io.StringIO("1\tone\n"), "notes"),
+    "copy_expert": lambda cursor: cursor.copy_expert(
+        "COPY notes FROM STDIN", io.StringIO("1\t1\n")
+    ),
+    "named cursor": _named,
+    "with block": _with_block,
+    "psycopg2's cursor": lambda cursor: cursor.connection.cursor().execute("SELECT note(1)"),
+}
+"""How a statement can get to the server."""
+
+
+class TestAfterATransactionThatWasEndedAsSql:
+    """psycopg2 believes that it goes on; the server would commit each statement by itself."""
+
+    @pytest.fixture
+    def handle(self, request, dsn, line, make_manager, witness):
+        with psycopg2.connect(dsn) as link:
+            link.cursor().execute(
+                "CREATE OR REPLACE FUNCTION note(id int) RETURNS int LANGUAGE sql AS"
+                " 'INSERT INTO notes VALUES (id) RETURNING id'"
+            )
+        link.close()
+        settings = {"isolation_level": "serializable"} if request.param == "setting" else {}
+        manager = make_manager(dsn=line.dsn, **settings)
+        if request.param == "opened":
+            return manager.open("repeatable read")
+        if request.param == "shown":
+            manager.handle().conn  # noqa: B018
+        return manager.handle()
+
+    @pytest.mark.parametrize("handle", ["default", "shown", "setting", "opened"], indirect=True)
+    @pytest.mark.parametrize("end", ["COMMIT", "ROLLBACK", "COMMIT; SELECT 1"])
+    @pytest.mark.parametrize("way", WAYS)
+    def test_nothing_is_committed_that_nobody_committed(self, notes, handle, end, way):
+        cursor = handle.cursor()
+        cursor.execute("SELECT 1")
+        cursor.execute(end)
+        WAYS[way](cursor)
+        handle.close()
+        assert notes() == []
+
+    @pytest.mark.parametrize("handle", ["default", "shown", "setting", "opened"], indirect=True)
+    def test_nor_a_large_object(self, notes, handle):
+        handle.execute("COMMIT")
+        large = handle.conn.lobject(mode="w")
+        handle.rollback()
+        with pytest.raises(psycopg2.OperationalError, match="does not exist"):
+            handle.conn.lobject(large.oid)
+
+    @pytest.mark.parametrize("handle", ["default", "shown", "setting", "opened"], indirect=True)
+    @pytest.mark.parametrize("kept", [extensions.cursor, DictCursor])
+    def test_nor_by_a_cursor_of_psycopg2s_that_somebody_kept(self, notes, handle, kept):
+        cursor = kept(handle.conn)
+        for end in ("COMMIT", "ROLLBACK"):
+            handle.execute("SELECT 1")
+            handle.execute(end)
+            cursor.execute("SELECT note(1)")
+            handle.rollback()
+        assert notes() == []
+
+    @pytest.mark.parametrize("handle", ["default", "shown", "setting", "opened"], indirect=True)
+    def test_what_psycopg2_refuses_inside_one_is_not_refused(self, notes, handle):
+        handle.execute("COMMIT")
+        handle.conn.set_session(readonly=True)
+        with pytest.raises(errors.ReadOnlySqlTransaction):
+            handle.execute("SELECT note(1)")
+
+    @pytest.mark.parametrize("handle", ["default", "shown", "setting", "opened"], indirect=True)
+    def test_a_block_in_a_block_begins_another(self, notes, handle):
+        with handle.transaction():
+            handle.execute("COMMIT")
+            with handle.transaction():
+                handle.execute("SELECT note(1)")
+            handle.conn.rollback()
+        assert notes() == []
 
 
 class TestCursors:
