@@ -1,7 +1,8 @@
 """What happens to connections, for those who listen, and how often each thing happened.
 
-The pool tells it here, always with no lock in its hands: so a listener may ask the manager
-anything, also where the garbage collector is what gave a connection back.
+The pool tells it here, always with no lock in its hands: so a listener may look at
+whatever the manager knows, also where the garbage collector is what gave a connection back. It is
+told before the scope knows its connection, so it must not query through the manager.
 """
 
 import logging
@@ -112,6 +113,11 @@ class Events:
             except Exception:
                 log.exception("a listener to %r failed: %r", event.name, listener)
                 _roll_back(event.connection)
+            except BaseException:
+                if event.connection is not None:
+                    # What it was about to set for all who come may be set by half.
+                    event.connection.close()
+                raise
 
     def _of(self, name: str) -> list[Listener]:
         if name not in self._listeners:

@@ -204,12 +204,15 @@ class Manager:
         """Call ``listener`` with an ``Event`` whenever something happens to a connection.
 
         It is called in the thread where it happens, which waits meanwhile; an exception of it is
-        logged, and stops nothing. (PostgreSQL's LISTEN is another thing.) The names:
+        logged, and stops nothing. (PostgreSQL's LISTEN is another thing.) It may look, as with
+        ``metrics()`` and ``status()``, but queries it sends on the event's connection alone: one
+        that asks the manager takes another connection, which is told to the listener, and so on.
+        The names:
 
         - ``connect``: a connection was opened. What the listener does on it and does not commit
           is rolled back.
         - ``checkout``: a scope gets a connection. What the listener does on it belongs to the
-          scope's transaction.
+          scope's transaction; in autocommit mode each of its statements is committed by itself.
         - ``checkin``: a connection came back.
         - ``wait``: a thread had to wait for a connection and has got it.
         - ``timeout``: a thread gave up waiting, with ``PoolTimeout``.

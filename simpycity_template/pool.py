@@ -85,8 +85,13 @@ class Pool:
         self._waiters: deque[_Waiter] = deque()
         self._returned: deque[Connection] = deque()
 
-    def checkout(self, holder: Holder) -> Connection:
+    def checkout(self, holder: Holder, isolation_level: int | None = None) -> Connection:
         """Return a connection for ``holder``, waiting while all are in use.
+
+        Arguments:
+            holder: on whose behalf.
+            isolation_level: one of psycopg2's ``ISOLATION_LEVEL_*``, for this time; None is that of
+                the settings.
 
         Raises:
             PoolTimeout: none became free within ``pool_timeout`` seconds.
@@ -105,6 +110,9 @@ class Pool:
                 connection = None
             if connection is None:
                 connection = self._open(holder)
+            if isolation_level is not None:
+                # Before anybody begins a transaction, which this would roll back.
+                connection.set_isolation_level(isolation_level)
             self._events.fire("checkout", holder, None, connection)
         except BaseException:
             self.abandon(holder)
@@ -125,8 +133,13 @@ class Pool:
             if holder in self._opening:
                 self._opening.remove(holder)
                 self._admit()
-            self._returned.extend(c for c, owner in self._held.items() if owner is holder)
+            connections = [c for c, owner in self._held.items() if owner is holder]
         self._settle()
+        for connection in connections:
+            if not connection.merges:
+                # Its isolation level may be meant for this holder alone.
+                connection.close()
+            self.checkin(connection)
 
     def close(self) -> None:
         """Close every connection; those in use are cancelled first. The pool is not used again."""

@@ -55,7 +55,8 @@ class Hold:
         """
         self.check()
         self._give_back()
-        self.holder.warned = False
+        # What is told of the one that broke, and perhaps only later, does not hold for the next.
+        self.holder = Holder(self.holder.label)
         self._connect(pool)
 
     def check(self) -> None:
@@ -166,16 +167,12 @@ class Hold:
     def _connect(self, pool: Pool) -> None:
         self._pool = pool
         try:
-            self.connection = pool.checkout(self.holder)
+            self.connection = pool.checkout(self.holder, self._isolation_level)
             self._given_back = False
-            if self._isolation_level is not None:
-                self.connection.set_isolation_level(self._isolation_level)
         except BaseException:
-            if self._given_back:
-                # Ctrl-C may come between a checkout and what remembers it.
-                pool.abandon(self.holder)
-            else:
-                self._give_back()
+            # Ctrl-C may come between a checkout and what remembers it.
+            self._given_back = True
+            pool.abandon(self.holder)
             raise
 
     def _give_back(self) -> None:

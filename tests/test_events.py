@@ -76,18 +76,47 @@ def test_what_a_listener_does_at_checkout_belongs_to_the_transaction(manager):
         assert not who().fetchone()[0]
 
 
-def test_ctrl_c_in_a_listener_leaves_a_connection_as_the_settings_say(make_manager):
-    manager = make_manager(isolation_level="serializable")
+@pytest.mark.parametrize("level", ["autocommit", "read committed", "serializable"])
+def test_also_where_the_transaction_has_a_level_of_its_own(manager, level):
+    levels = []
+
+    def tell_who(event):
+        with event.connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('wiki.who', 'alice', %s)", [level != "autocommit"])
+            cursor.execute("SHOW transaction_isolation")
+            levels.append(cursor.fetchone()[0])
+
+    manager.listen("checkout", tell_who)
+    handle = manager.open(level)
+    cursor = handle.cursor()
+    cursor.execute("SELECT current_setting('wiki.who'), current_setting('transaction_isolation')")
+    assert cursor.fetchone() == ["alice", *levels]
+    assert levels == ["read committed" if level == "autocommit" else level]
+    manager.unlisten("checkout", tell_who)
+    handle.close()
+    assert Raw("SHOW transaction_isolation")().fetchone()[0] == "read committed"
+    assert not manager.handle().conn.autocommit
+
+
+@pytest.mark.parametrize("level", ["read committed", "serializable"])
+@pytest.mark.parametrize("event", ["connect", "checkout"])
+def test_a_connection_whose_listener_is_interrupted_is_used_by_nobody(make_manager, event, level):
+    manager = make_manager(pool_size=1, max_overflow=0)
 
     def interrupt(event):
+        event.connection.autocommit = True
+        with event.connection.cursor() as cursor:
+            cursor.execute("SET search_path TO nowhere")
         raise KeyboardInterrupt
 
-    manager.listen("connect", interrupt)
+    manager.listen(event, interrupt)
     with pytest.raises(KeyboardInterrupt):
-        Raw("SELECT 1")()
+        manager.open(level)
+    manager.unlisten(event, interrupt)
+    assert manager.status() == []
     manager.cleanup()
-    assert Raw("SHOW transaction_isolation")().fetchone()[0] == "serializable"
-    assert manager.metrics().connects == 1
+    assert Raw("SHOW search_path")().fetchone()[0] == '"$user", public'
+    assert Raw("SHOW transaction_isolation")().fetchone()[0] == "read committed"
 
 
 def test_a_listener_that_fails_is_logged_and_stops_nothing(manager, caplog):
@@ -207,6 +236,22 @@ def test_a_transaction_that_breaks_is_lost_and_one_that_had_not_begun_is_reconne
         one()
     manager.cleanup()
     assert "lost" not in [event.name for event in heard]
+    assert manager.metrics().lost == 1
+
+
+def test_a_transaction_is_lost_once_also_where_its_scope_goes_on(manager, witness):
+    heard = recorded(manager, "lost", "checkin")
+    with manager.scope("unlucky"):
+        one()
+        lose(manager, witness)
+        with pytest.raises(psycopg2.OperationalError):
+            one()
+        manager.rollback()
+        one()
+        manager.commit()
+    assert [event.name for event in heard] == ["lost", "checkin", "checkin"]
+    broken, good = heard[1:]
+    assert (broken.holder.lost, good.holder.lost) == (True, False)
     assert manager.metrics().lost == 1
 
 
