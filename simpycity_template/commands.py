@@ -131,6 +131,8 @@ def _managers_of(ini: str) -> list[Manager]:
         raise BadCommand(f"There is no file {ini}; name the application's INI file.")
     try:
         loadapp(f"config:{ini}", relative_to=os.getcwd())
+    except BadCommand:
+        raise
     except Exception as error:
         raise BadCommand(
             f"{ini}: the application could not be loaded ({type(error).__name__}: {error})"
@@ -201,7 +203,8 @@ def summary(look: Look) -> str:
     found = look.sessions
     stuck = sum(session.idle_in_transaction > 0 for session in found)
     return (
-        f"{look.application_name}: {len(found)} sessions, {stuck} idle in transaction, "
+        f"{look.application_name}: {len(found)} session{'s' * (len(found) != 1)}, "
+        f"{stuck} idle in transaction, "
         f"{sum(bool(session.blocked_by) for session in found)} blocked "
         f"(each process may have {look.max_size})"
     )

@@ -11,7 +11,7 @@ from psycopg2 import errors, extensions
 
 from simpycity_template.connection import Connection
 from simpycity_template.errors import TransactionLost
-from simpycity_template.holder import Holder, application_line
+from simpycity_template.holder import Holder, application_line, scope_named
 from simpycity_template.pool import Pool
 
 log = logging.getLogger("simpycity_template")
@@ -153,10 +153,10 @@ class Hold:
         self.release()
         if not was_closed:
             log.warning(
-                "thread %r left scope %r without cleanup(): its connection, taken at %s, "
+                "thread %r, %s, went without cleanup(): its connection, taken at %s, "
                 "was rolled back and taken back",
                 self.holder.thread,
-                self.holder.label,
+                scope_named(self.holder.label, self.holder.thread),
                 self.holder.place,
             )
 

@@ -191,7 +191,7 @@ def test_in_a_pipe_it_is_plain_text(ini, idle_in_transaction, manager, dsn):
     assert done.stdout.isascii()
     assert "\x1b" not in done.stdout
     summary, verdict, headings, session, advice = done.stdout.splitlines()
-    assert summary.startswith(f"{manager.name}: 1 sessions, 1 idle in transaction, 0 blocked")
+    assert summary.startswith(f"{manager.name}: 1 session, 1 idle in transaction, 0 blocked")
     assert headings.split("  ")[0] == "Session"
     assert session.startswith(str(idle_in_transaction))
     assert "GET /notes/7, thread MainThread of" in session

@@ -165,7 +165,7 @@ def test_no_request_leaves_a_session_behind(rough, sessions):
         assert len(sessions.states()) <= 5
         log = site.log.read_text()
     assert sessions.are_gone()
-    assert log.count("thread 'forgetful' left scope 'forgetful' without cleanup()") == 20
+    assert log.count("thread 'forgetful', in no scope, went without cleanup()") == 20
 
 
 def test_a_client_that_goes_away_leaves_no_session_behind(rough, sessions):

@@ -7,7 +7,7 @@ from pages import blocks, shape
 from waiting import eventually
 
 # Who forgot, and where.
-TOLD = r"thread 'job (\d+)' left scope .* taken at \S*/story.py:(\d+) in job"
+TOLD = r"thread 'job (\d+)', in no scope, .* taken at \S*/story.py:(\d+) in job"
 
 # Each job executes the model's code anew, as the scheduler of the story did.
 FRESH = """
