@@ -55,36 +55,83 @@ def respond_in_scope(
 
 
 class Stream:
-    """A response body that keeps its scope until it has been sent."""
+    """A response body that keeps its scope until it has been sent.
+
+    Between two pieces it waits with the thread that sent the last one, before the first with the
+    thread that called the application. Where it still has a connection when that thread begins
+    another request, its server has forgotten to close it, or sends several bodies by turns. Nobody
+    can tell which, so it is cut: it loses its connection, and never passes for a whole one.
+    """
 
     def __init__(self, body: Iterable[bytes], manager: Manager, scope: Scope) -> None:
         self._body = body
         self.manager = manager
         self.scope = scope
         self._iterator: Iterator[bytes] | None = None
+        # Whether nothing more is to be sent: it was sent, it failed, or the server closed it.
+        self._over = False
         self._closed = False
-        _thread.get().streams.add(self)
+        self._reference = weakref.ref(self)
+        self._wait()
 
     def __iter__(self) -> "Stream":
         return self
 
     def __next__(self) -> bytes:
+        if not self._stop_waiting() and not self._over:
+            raise RuntimeError(
+                f"the response body of {self.scope.label!r} was cut and its transaction rolled "
+                "back, because its thread began another request before all of it was sent: send "
+                "or close it first, or fetch its rows and call manager.cleanup() before it begins"
+            )
+        if self._over:
+            raise StopIteration
         with _Current(self.manager, self.scope):
             try:
                 if self._iterator is None:
                     self._iterator = iter(self._body)
-                return next(self._iterator)
+                piece = next(self._iterator)
             except BaseException:
-                # Exhausted or broken: nothing more of it will be sent.
+                self._over = True
                 self.scope.close()
                 raise
+        if self._closed:
+            # By another thread, and the piece may have taken a connection since.
+            self.scope.close()
+        self._wait()
+        return piece
 
     def close(self) -> None:
         """Close the body, and with it the scope."""
+        self._over = self._over or not self._closed
+        self._stop_waiting()
+        self._close()
+
+    def cut(self) -> None:
+        """Take its connection back, unless it has none or another thread sends it by now."""
+        if not self.scope.holds or not self._stop_waiting():
+            return
+        try:
+            self._close()
+        except Exception:
+            log.exception("closing the abandoned body of %r failed", self.scope.label)
+
+    def _wait(self) -> None:
+        self._waiting = _thread.get().streams
+        self._waiting.add(self._reference)
+
+    def _stop_waiting(self) -> bool:
+        """Whether it waited: that is told to one of two threads that would send it and cut it."""
+        try:
+            self._waiting.remove(self._reference)
+        except KeyError:
+            return False
+        return True
+
+    def _close(self) -> None:
         if self._closed:
             return
         self._closed = True
-        _thread.get().streams.discard(self)
         with _Current(self.manager, self.scope):
             try:
                 close = getattr(self._body, "close", None)
@@ -120,22 +167,22 @@ class _Current:
 
 
 class _Thread:
-    """The streams that a thread has begun, and how many calls of applications it is in."""
+    """The streams that wait with a thread, and how many calls of applications it is in."""
 
     def __init__(self) -> None:
         self.depth = 0
-        self.streams: weakref.WeakSet[Stream] = weakref.WeakSet()
+        self.streams: set[weakref.ref[Stream]] = set()
 
 
 _thread = PerThread(_Thread)
 
 
-def _close_abandoned_streams(manager: Manager) -> None:
-    for stream in [stream for stream in _thread.get().streams if stream.manager is manager]:
-        try:
-            stream.close()
-        except Exception:
-            log.exception("closing the abandoned body of %r failed", stream.scope.label)
+def _cut_streams(manager: Manager) -> None:
+    """Take back what the streams that wait with this thread have of ``manager``."""
+    for reference in list(_thread.get().streams):
+        stream = reference()
+        if stream is not None and stream.manager is manager:
+            stream.cut()
 
 
 def request_scope(manager: Manager, environ: dict[str, Any]) -> Scope:
@@ -143,8 +190,8 @@ def request_scope(manager: Manager, environ: dict[str, Any]) -> Scope:
     key = f"simpycity_template.{manager.name}"
     if key not in environ and not _thread.get().depth:
         # A new request of this thread, not one within another (an error document, a page made
-        # of several): whatever the thread still streams, its server has forgotten to close.
-        _close_abandoned_streams(manager)
+        # of several).
+        _cut_streams(manager)
     environ[key] = True
     return Scope(request_label(environ))
 

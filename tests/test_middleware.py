@@ -1,9 +1,11 @@
 """A request is a scope, and a streamed body keeps it until it has been sent, and not longer."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support import backend
+from simpycity.core import Raw
+from support import backend, until
 
 from simpycity_template.middleware import ManagerMiddleware
 
@@ -183,6 +185,130 @@ def test_a_server_that_never_closes_frees_it_with_the_threads_next_request(manag
     next(kept)
     request(lambda *args: [b""], manager)
     assert in_use() == []
+    kept.close()
+    # Also where nothing of it was ever sent, as after a HEAD.
+    kept = request(lambda *args: iter([backend()]), manager)
+    assert in_use() == ["GET /notes/7"]
+    request(lambda *args: [b""], manager)
+    assert in_use() == []
+
+
+def test_a_body_that_was_cut_never_passes_for_a_whole_one(manager):
+    """A server of one thread may as well send several bodies by turns."""
+    body = request(streaming, manager, "/export")
+    next(body)
+    request(lambda *args: [b""], manager)
+    for _ in range(2):
+        with pytest.raises(RuntimeError) as error:
+            next(body)
+        assert "'GET /export' was cut" in str(error.value)
+        assert "call manager.cleanup() before it begins" in str(error.value)
+        body.close()
+
+
+@pytest.mark.parametrize("fetched", [True, False])
+def test_a_stream_without_a_connection_is_never_cut(manager, fetched):
+    def application(environ, start_response):
+        if fetched:
+            backend()
+            manager.cleanup()
+        return (b"%d" % n for n in (1, 2, 3))
+
+    bodies = [request(application, manager) for _ in range(3)]
+    assert [b"".join(row) for row in zip(*bodies, strict=True)] == [b"111", b"222", b"333"]
+
+
+def test_a_body_that_another_thread_sends_is_whole(manager, witness):
+    """While its own thread serves other requests, also in the middle of a statement."""
+    lock = Raw("SELECT pg_advisory_xact_lock(7)")
+
+    def lines():
+        first = backend()
+        yield b"1"
+        lock()
+        assert backend() == first
+        yield b"2"
+
+    def waits():
+        with witness.cursor() as cursor:
+            cursor.execute("SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            return cursor.rowcount
+
+    def another_request():
+        assert request(lambda *args: [b"%d" % backend()], manager)
+
+    body = request(lambda *args: lines(), manager)
+    with ThreadPoolExecutor(1) as sender:
+        with manager.scope("lock"):
+            lock()
+            another_request()
+            assert sender.submit(next, body).result(20) == b"1"
+            another_request()
+            rest = sender.submit(list, body)
+            until(waits)
+            another_request()
+        assert rest.result(20) == [b"2"]
+
+
+def test_a_body_is_freed_by_the_next_request_of_the_thread_that_sent_the_last_piece(
+    manager, in_use
+):
+    body = request(streaming, manager)
+    with ThreadPoolExecutor(1) as sender:
+        assert sender.submit(next, body).result(20) == b"1"
+        assert in_use() == ["GET /notes/7"]
+        sender.submit(request, lambda *args: [b""], manager).result(20)
+    assert in_use() == []
+    with pytest.raises(RuntimeError, match="was cut"):
+        next(body)
+
+
+class Endless:
+    """A body that is no generator, and would go on after its end: each piece is its session."""
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        return b"%d" % backend()
+
+
+def test_a_body_that_was_closed_has_ended_and_takes_no_connection_again(manager, in_use):
+    body = request(lambda *args: Endless(), manager)
+    assert next(body)
+    body.close()
+    assert (next(body, "ended"), in_use()) == ("ended", [])
+
+
+def test_a_body_that_has_ended_is_not_asked_again(manager):
+    asked = []
+
+    class Ends(Endless):
+        def __next__(self):
+            asked.append(backend())
+            raise StopIteration
+
+    body = request(lambda *args: Ends(), manager)
+    assert (list(body), list(body), len(asked)) == ([], [], 1)
+
+
+def test_a_body_that_is_closed_while_it_is_sent_keeps_no_connection(manager, in_use):
+    asked, closed = threading.Event(), threading.Event()
+
+    class Slow(Endless):
+        def __next__(self):
+            asked.set()
+            closed.wait(20)
+            return super().__next__()
+
+    body = request(lambda *args: Slow(), manager)
+    with ThreadPoolExecutor(1) as sender:
+        piece = sender.submit(next, body)
+        asked.wait(20)
+        body.close()
+        closed.set()
+        assert piece.result(20)
+    assert (next(body, "ended"), in_use()) == ("ended", [])
 
 
 def test_an_error_document_does_not_end_the_stream_it_replaces(manager, in_use):

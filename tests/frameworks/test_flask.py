@@ -183,6 +183,25 @@ def test_a_streamed_response_is_freed_when_it_is_closed(app, manager):
     assert labels(manager) == []
 
 
+def test_what_the_test_client_streams_is_whole_or_an_error(app, manager):
+    @app.get("/export")
+    def export():
+        return Response(str(backend(manager)) for _ in range(9))
+
+    @app.get("/other")
+    def other():
+        return "other"
+
+    client = app.test_client()
+    whole = client.get("/export")
+    assert len(list(whole.iter_encoded())) == 9
+    cut = client.get("/export")
+    assert client.get("/other").text == "other"
+    assert labels(manager) == []
+    with pytest.raises(RuntimeError, match="body of 'GET /export' was cut"):
+        cut.get_data()
+
+
 def test_missing_settings_are_told_where_they_belong():
     with pytest.raises(ValueError, match="SIMPYCITY is not set: it must be a dictionary"):
         Simpycity(Flask("bare"))

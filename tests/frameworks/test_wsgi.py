@@ -2,8 +2,11 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from http.client import IncompleteRead
+from urllib.request import urlopen
 
 import pytest
+from projects import free_port
+from waiting import eventually
 
 ROUGH_PLAIN = """
 from plain import *
@@ -22,6 +25,27 @@ def rough(environ, start_response):
     return [b"done"]
 
 application = ManagerMiddleware(rough, manager)
+"""
+
+TURNS = """
+import sys
+from gevent.pywsgi import WSGIServer
+from plain import *
+
+one = Raw("SELECT 1")
+
+def pieces(environ, start_response):
+    path = environ["PATH_INFO"]
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    if path == "/queries":
+        return (b"%60000d" % one().fetchone()[0] for _ in range(1000))
+    if path == "/fetched":
+        value = one().fetchone()[0]
+        manager.cleanup()
+        return (b"%60000d" % value for _ in range(1000))
+    return [b"done"]
+
+WSGIServer(("127.0.0.1", int(sys.argv[1])), ManagerMiddleware(pieces, manager)).serve_forever()
 """
 
 ROUGH_PAGES = """
@@ -77,6 +101,24 @@ def test_no_request_of_a_plain_application_leaves_a_session_behind(project, sess
             site.get("/breaks")
         assert sessions.are_free(), site.log.read_text()
         assert len(sessions.states()) <= 5
+    assert sessions.are_gone()
+
+
+def test_a_server_that_sends_bodies_by_turns_cuts_none_in_silence(project, sessions):
+    """gevent's does, without its monkey patches: while a client reads slowly."""
+    project.write("turns.py", TURNS)
+    port = free_port()
+    with project.serve_on(port, "turns.py", str(port)) as site:
+        with urlopen(f"{site.address}/queries", timeout=30) as body:
+            assert site.get("/") == (200, "done")
+            assert sessions.are_free()
+            with pytest.raises(IncompleteRead):
+                body.read()
+        told = "RuntimeError: the response body of 'GET /queries' was cut"
+        assert eventually(lambda: told in site.log.read_text())
+        with urlopen(f"{site.address}/fetched", timeout=30) as body:
+            assert site.get("/") == (200, "done")
+            assert len(body.read()) == 60_000_000
     assert sessions.are_gone()
 
 
