@@ -102,12 +102,15 @@ class Call:
 def _in_order(names: list[str], args: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
     """All arguments in the order of ``names``; one that is not given is an empty text.
 
-    That one may be missing only where all are given by name is Simpycity's way, on which
-    models rely.
+    That is Simpycity's way where arguments are given by name, and models rely on it. Elsewhere one
+    that is missing is a mistake.
     """
     given = len(args) + len(named)
-    if args and given != len(names):
-        raise TypeError(f"the query takes {len(names)} arguments ({', '.join(names)}), got {given}")
+    if (args or not named) and given != len(names):
+        arguments = "argument" if len(names) == 1 else "arguments"
+        raise TypeError(
+            f"the query takes {len(names)} {arguments} ({', '.join(names)}), got {given}"
+        )
     for name in named:
         if name not in names:
             raise TypeError(f"the query has no argument {name!r}: it has {', '.join(names)}")
