@@ -582,6 +582,22 @@ CORRECTIONS += [
         new="in list(sys.modules.values()):",
     ),
     Correction(
+        "a mistake in what paster was asked",
+        "paste.script.command",
+        why="It ended in a traceback through PasteScript; now `mistakes.py` says it in a sentence.",
+        old="system_plugins = []\n\ndef run(",
+        new="system_plugins = []; from simpycity_template.pylons_py3.mistakes import told\n"
+        "@told\ndef run(",
+    ),
+    Correction(
+        "a requirement that is not installed",
+        "paste.script.pluginlib",
+        why="pkg_resources makes its message of the arguments that were replaced here.",
+        old="e.args = (msg",
+        new="e.message = (msg",
+        times=2,
+    ),
+    Correction(
         "SIGTERM while serving",
         "paste.script.serve",
         why="It is what `kill` and init systems send, and killed the process: nothing that is to "
