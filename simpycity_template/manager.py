@@ -301,18 +301,22 @@ class Manager:
         self._scopes.get().append(scope)
 
     def leave(self, scope: Scope) -> None:
-        """Make the scope that waited the current one again.
+        """Make the scope that waited for ``scope`` the current one again."""
+        self.leave_innermost([scope])
 
-        Scopes of generators may end in another order than they began, or in another thread.
+    def leave_innermost(self, begun: list[Scope]) -> Scope:
+        """Leave that of the scopes ``begun`` which this thread is in, and return it.
+
+        Of several it is the innermost. Scopes of generators may end in another order than they
+        began, or in another thread: where this thread is in none, it is the last of them.
         """
         scopes = self._scopes.get()
-        if scopes and scopes[-1] is scope:
-            scopes.pop()
-            return
+        if scopes and scopes[-1] in begun:
+            return scopes.pop()
         for index in reversed(range(len(scopes))):
-            if scopes[index] is scope:
-                del scopes[index]
-                return
+            if scopes[index] in begun:
+                return scopes.pop(index)
+        return begun[-1]
 
     def _configured(self) -> Settings:
         if self._settings is None:
@@ -369,7 +373,7 @@ class ScopeBlock:
     def __init__(self, manager: Manager, label: str) -> None:
         self._manager = manager
         self._label = label
-        # More than one where the block is used within itself.
+        # More than one where the block is used within itself, or by several threads.
         self._scopes: list[Scope] = []
 
     def __enter__(self) -> None:
@@ -378,9 +382,9 @@ class ScopeBlock:
         self._manager.enter(scope)
 
     def __exit__(self, *error: object) -> None:
-        scope = self._scopes.pop()
+        scope = self._manager.leave_innermost(self._scopes)
+        self._scopes.remove(scope)
         scope.ended = True
-        self._manager.leave(scope)
         scope.close()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:

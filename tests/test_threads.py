@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
 
 import psycopg2
@@ -102,6 +103,42 @@ class TestThreadsThatDie:
         assert len(sessions) == 100 and len(set(sessions)) >= 2
         assert in_use(manager) == []
         assert len(manager.status()) <= 2
+
+
+class TestBlocks:
+    def test_threads_that_share_one_scope_block_have_a_scope_each(self, manager):
+        Raw("CREATE TABLE seen (who text)")()
+        manager.commit()
+        manager.cleanup()
+        insert = Raw("INSERT INTO seen VALUES (%s)", ["who"])
+        job = manager.scope("job")
+        inside, left = threading.Barrier(2), threading.Event()
+
+        def begins_first_and_leaves_first():
+            with job:
+                insert("never committed")
+                inside.wait(20)
+                inside.wait(20)
+            assert manager.current() is None
+            left.set()
+
+        def goes_on():
+            inside.wait(20)
+            with job:
+                insert("one")
+                inside.wait(20)
+                assert left.wait(20)
+                insert("two")
+                manager.commit()
+            assert manager.current() is None
+
+        with ThreadPoolExecutor(2) as threads:
+            first, second = map(threads.submit, (begins_first_and_leaves_first, goes_on))
+            first.result(20)
+            second.result(20)
+        assert [row["who"] for row in Raw("SELECT who FROM seen")()] == ["one", "two"]
+        manager.cleanup()
+        assert in_use(manager) == []
 
 
 class TestExhaustion:
