@@ -441,7 +441,9 @@ def test_production_shows_no_traceback_and_logs_it(production, project):
     assert "Server Error 500" in page
     assert "boom" not in page and "Traceback" not in page and "SECRET" not in page
     assert "ValueError: boom" in page.errors
-    assert "ValueError: boom" in (project / "errors.log").read_text()
+    logged = (project / "errors.log").read_text()
+    assert "ERROR [MainThread] GET http://localhost/things/broken\nTraceback" in logged
+    assert "ValueError: boom" in logged
 
 
 def test_production_mails_the_traceback(project):

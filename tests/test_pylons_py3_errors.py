@@ -5,6 +5,7 @@ import re
 import socket
 import weakref
 
+import pytest
 from paste.registry import RegistryManager, StackedObjectProxy
 from simpycity.core import Raw
 from support import in_use
@@ -72,3 +73,18 @@ def test_a_mail_server_that_says_nothing_does_not_hold_the_answer_up(monkeypatch
         page = TestApp(app).get("/", extra_environ=THROWN, expect_errors=True)
     assert "An error occurred." in page
     assert re.search("could not be reported: .*timed out", page.errors)
+
+
+@pytest.mark.parametrize("handler", [errors.EvalException, errors.ErrorMiddleware])
+def test_a_traceback_in_the_log_says_when_it_was_and_for_which_request(handler):
+    def failing(environ, start_response):
+        raise ValueError("boom")
+
+    app = TestApp(handler(failing))
+    page = app.get("/a%0Ab?password=geheim", extra_environ=THROWN, expect_errors=True)
+    first, second, *_, last = page.errors.splitlines()
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} ERROR \[MainThread\] GET http://localhost/a%0Ab",
+        first,
+    )
+    assert (second, last) == ("Traceback (most recent call last):", "ValueError: boom")

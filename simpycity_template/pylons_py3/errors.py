@@ -8,8 +8,10 @@ import smtplib
 import sys
 from collections import deque
 from collections.abc import Callable
+from datetime import datetime
 from html import escape
 from itertools import islice
+from threading import current_thread
 from typing import Any
 
 from backlash.tbtools import Traceback, get_current_traceback
@@ -17,6 +19,7 @@ from backlash.tracing.reporters.mail import EmailReporter
 from backlash.utils import RequestContext
 from backlash.wsgi import WsgiDebuggedApplication
 from paste.registry import restorer
+from paste.request import construct_url
 from paste.util.converters import asbool, aslist
 
 from simpycity_template.pylons_py3.runtime import close
@@ -99,6 +102,15 @@ class GuardedBody:
         close(self._body)
 
 
+def log(traceback, environ, file):
+    """Write a traceback, below a line that says when, in which thread and for which request."""
+    # In one piece, and without the query, which may have secrets: those who read a log are many.
+    when = datetime.now().isoformat(" ", "milliseconds")
+    request = f"{environ['REQUEST_METHOD']} {construct_url(environ, with_query_string=False)}"
+    text = traceback.plaintext.rstrip()
+    file.write(f"{when} ERROR [{current_thread().name}] {request}\n{text}\n")
+
+
 class EvalException(Guard, WsgiDebuggedApplication):
     """The debugger: shows the traceback, and evaluates expressions in its frames.
 
@@ -130,7 +142,7 @@ class EvalException(Guard, WsgiDebuggedApplication):
 
     def report(self, environ):
         traceback = self.save_traceback(RequestContext({"environ": dict(environ)}))
-        traceback.log(environ["wsgi.errors"])
+        log(traceback, environ, environ["wsgi.errors"])
         restorer.save_registry_state(environ)
         request = restorer.get_request_id(environ)
         self.requests.update((frame.id, request) for frame in traceback.frames)
@@ -221,11 +233,11 @@ class ErrorMiddleware(Guard):
             skip=1, context=RequestContext({"environ": dict(environ)})
         )
         errors = environ["wsgi.errors"]
-        traceback.log(errors)
+        log(traceback, environ, errors)
         try:
             if self.error_log:
                 with open(self.error_log, "a", encoding="utf-8") as file:
-                    traceback.log(file)
+                    log(traceback, environ, file)
             if self.mail:
                 self.mail.report(traceback)
         except (OSError, ValueError) as error:
