@@ -507,6 +507,13 @@ def test_the_shell_has_the_application_at_hand(project):
     assert "b'na\\xc3\\xafve' small" in paster("shell", cwd=project, stdin=lines)
 
 
+def test_an_error_typed_into_the_shell_is_shown_alone(project):
+    said = paster("shell", cwd=project, stdin="1/0\n")
+    assert "ZeroDivisionError: division by zero" in said
+    assert "IPython" not in said
+    assert "During handling" not in said
+
+
 def test_a_configuration_is_made_and_set_up(project):
     paster("make-config", "Small", "live.ini", cwd=project)
     assert "set debug = false" in (project / "live.ini").read_text(encoding="utf-8")

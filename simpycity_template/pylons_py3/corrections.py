@@ -375,6 +375,15 @@ CORRECTIONS = [
         new="if ie.name in (package + '.lib', package + '.lib.base'):",
     ),
     Correction(
+        "an error typed into the shell",
+        "pylons.commands",
+        why="Without IPython the console ran where its ImportError was handled, and Python 3 shows "
+        "that before each error.",
+        old="except ImportError:\n            import code\n            py_prefix",
+        new="except ImportError: shell = None\n        if shell is None:\n"
+        "            import code; py_prefix",
+    ),
+    Correction(
         "the text of make-config",
         "pylons.util",
         why="A template is text, and pkg_resources gives bytes.",
