@@ -135,3 +135,21 @@ def test_a_new_installation_creates_the_project_that_the_checkout_creates(progra
         files = [path.relative_to(folder) for path in folder.rglob("*") if path.is_file()]
         written.append({file for file in files if "__pycache__" not in file.parts})
     assert written[0] == written[1]
+
+
+def test_a_clone_of_the_project_is_developed_as_its_own_readme_says(
+    machine, checkout, programs, tmp_path
+):
+    project = checkout / "HelloWorld"
+    ignored = [line.strip("/") for line in (project / ".gitignore").read_text().splitlines()]
+    clone = tmp_path / "HelloWorld"
+    shutil.copytree(project, clone, ignore=shutil.ignore_patterns(*ignored))
+    install, run_it, *_ = blocks(str(clone / "README.txt"))
+    set_up, serve = run_it.text.splitlines()
+    assert serve == SERVE
+    activate = f". {programs}/activate"
+    try:
+        machine.shell([activate, install.text, set_up, "paster controller pages"], clone)
+    finally:
+        machine.shell([activate, "pip uninstall --yes --quiet HelloWorld"], clone)
+    assert (clone / "helloworld" / "controllers" / "pages.py").exists()

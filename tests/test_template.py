@@ -71,6 +71,7 @@ def test_a_project_mirrors_the_files_of_pylons_own_template(created):
         "MANIFEST.in",
         "README.txt",
         "development.ini",
+        "pyproject.toml",
         "setup.cfg",
         "setup.py",
         "test.ini",
