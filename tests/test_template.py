@@ -178,6 +178,11 @@ def test_sessions_are_json_and_not_pickle(created):
         assert of_app["beaker.session.httponly"] == "true"
 
 
+def test_a_configuration_for_production_and_a_wheel_are_not_for_git(created):
+    ignored = (created["mako", True] / ".gitignore").read_text().splitlines()
+    assert {"/production.ini", "*.whl"} <= set(ignored)
+
+
 def test_only_development_has_the_debugger_and_it_listens_on_loopback(created):
     project = created["mako", True]
     assert settings(project / "development.ini", "DEFAULT")["debug"] == "true"
