@@ -24,6 +24,25 @@ PAUSE = 0.02  # seconds; between cancelling a statement and cancelling it again
 
 ACTIVE = extensions.TRANSACTION_STATUS_ACTIVE
 
+# What psycopg2 refuses itself, and sends nothing of it.
+_REFUSED = psycopg2.ProgrammingError, psycopg2.NotSupportedError
+
+
+def _with_outcome(name: str) -> Any:
+    """psycopg2's method ``name``, which is a kind of COMMIT."""
+    own = getattr(MergingConnection, name)
+
+    def method(self: Any, *args: Any) -> None:
+        with self.turn:
+            try:
+                own(self, *args)
+            except BaseException as error:
+                self.check_outcome(error)
+                raise
+
+    method.__name__, method.__doc__ = name, own.__doc__
+    return method
+
 
 class Connection(MergingConnection):
     """A psycopg2 connection that knows its age, its process and its holder.
@@ -71,22 +90,32 @@ class Connection(MergingConnection):
                 super().commit()
                 if self.get_transaction_status() == extensions.TRANSACTION_STATUS_INTRANS:
                     self.run("COMMIT")
-            except psycopg2.DatabaseError as error:
+            except BaseException as error:
                 self.check_outcome(error)
                 raise
             self.begun = False
 
-    def check_outcome(self, error: psycopg2.DatabaseError) -> None:
-        """After ``error`` of a COMMIT: raise another if nobody can know what became of it."""
-        # An error that the server told has a code.
-        if self.closed or error.pgcode is None:
-            error = told(self, error)
-            self.close()
-            self.outcome_unknown = True
-            raise errors.TransactionResolutionUnknown(
-                "the connection broke during COMMIT: whether the transaction was committed "
-                f"is unknown, and nothing was sent again ({str(error).strip()})"
-            ) from error
+    tpc_prepare = _with_outcome("tpc_prepare")
+    tpc_commit = _with_outcome("tpc_commit")
+
+    def check_outcome(self, error: BaseException) -> None:
+        """After ``error`` of a COMMIT: raise another where nobody can know what became of it.
+
+        Where a greenlet was interrupted, by its timeout for example, that is only remembered.
+        """
+        if not isinstance(error, psycopg2.Error):
+            # psycopg2 closes the connection then: the answer is still to come.
+            self.outcome_unknown = bool(self.closed)
+        elif isinstance(error, psycopg2.DatabaseError) and not isinstance(error, _REFUSED):
+            # An error that the server told has a code.
+            if self.closed or error.pgcode is None:
+                error = told(self, error)
+                self.close()
+                self.outcome_unknown = True
+                raise errors.TransactionResolutionUnknown(
+                    "the connection broke during COMMIT: whether the transaction was committed "
+                    f"is unknown, and nothing was sent again ({str(error).strip()})"
+                ) from error
 
     def clean(self, settings: Settings) -> None:
         """Make it as good as new for the next scope: ROLLBACK, never COMMIT.
@@ -143,7 +172,10 @@ class Connection(MergingConnection):
     def broke_in_transaction(self) -> bool:
         """Whether it is closed, and a transaction was open when that happened."""
         # psycopg2 leaves the status where it stood when the connection broke.
-        return bool(self.closed and (self.begun or self.status == extensions.STATUS_BEGIN))
+        return bool(
+            self.closed
+            and (self.begun or self.outcome_unknown or self.status == extensions.STATUS_BEGIN)
+        )
 
     def became_read_only(self) -> bool:
         """Whether its server takes no writes any more, as it reports by itself since version 14.

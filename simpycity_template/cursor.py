@@ -28,8 +28,13 @@ _init: Any = _plain.__init__
 _execute: Any = _plain.execute
 _fetchall: Any = _plain.fetchall
 
-# A COMMIT written as SQL, also after other statements.
-_COMMIT = re.compile(r"(?:^|;)\s*(?:commit|end)\b", re.IGNORECASE)
+# A COMMIT written as SQL, also after other statements, and what may look like one: comments,
+# texts, names, and the bodies of functions.
+_COMMIT = re.compile(rb"(?:^|;)\s*(?:commit|end|prepare\s+transaction)\b", re.IGNORECASE)
+_QUOTED = re.compile(
+    rb"""--[^\n]* | /\*.*?\*/ | \be'(?:[^'\\]|\\.|'')*' | '[^']*' | "[^"]*" | (\$\w*\$).*?\1""",
+    re.DOTALL | re.IGNORECASE | re.VERBOSE,
+)
 
 
 # For this package alone: whoever else gets to see a connection is shown it.
@@ -122,6 +127,15 @@ def _rows(cursor: Any, fetched: Iterable[Any]) -> list[Any]:
 _new_row: Any = DictRow.__new__
 
 
+def _was_committing(cursor: Any) -> bool:
+    """Whether the connection broke after a text with a COMMIT was sent."""
+    connection = connection_of(cursor)
+    # Without a transaction its BEGIN was not answered, and so the text not sent.
+    if not connection.closed or not (connection.autocommit or connection.broke_in_transaction()):
+        return False
+    return bool(_COMMIT.search(_QUOTED.sub(b" ", cursor.query or b"")))
+
+
 _callproc = _in_scope("callproc")
 
 
@@ -157,10 +171,12 @@ class ScopedCursor:
         with connection.turn:
             try:
                 connection.execute_on(self, query, vars)
-            except psycopg2.DatabaseError as error:
-                if _COMMIT.search(holder.last_sql):
+            except BaseException as error:
+                if _was_committing(self):
                     connection.check_outcome(error)
-                raise_told(connection, error)
+                if isinstance(error, psycopg2.DatabaseError):
+                    raise_told(connection, error)
+                raise
             finally:
                 if connection.shown or not connection.merges:
                     connection.note_transaction()

@@ -1,8 +1,8 @@
 """What happens to connections, for those who listen, and how often each thing happened.
 
-The pool tells it here, always with no lock in its hands: so a listener may look at
-whatever the manager knows, also where the garbage collector is what gave a connection back. It is
-told before the scope knows its connection, so it must not query through the manager.
+The pool tells it here, always with no lock in its hands: so a listener may look at whatever the
+manager knows, also where the garbage collector is what gave a connection back. It is told before
+the scope knows its connection, so it must not query through the manager.
 """
 
 import logging

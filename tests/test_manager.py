@@ -2,7 +2,9 @@
 
 import gc
 import logging
+import select
 import threading
+from contextlib import contextmanager
 from functools import partial
 from time import monotonic
 
@@ -10,13 +12,13 @@ import psycopg2
 import psycopg2.extras
 import pytest
 import simpycity.config
-from psycopg2 import errors
+from psycopg2 import errors, extensions, sql
 from simpycity.core import Function, FunctionTyped, Query, Raw
 from simpycity.handle import Handle
 from simpycity.model import SimpleModel
 from support import backend, end_session, in_thread, in_use, pid, until
 
-from simpycity_template import TransactionLost, get_manager, last_words
+from simpycity_template import TransactionLost, get_manager, last_words, merging
 from simpycity_template.connection import END_TIMEOUT
 from simpycity_template.scope import Scope
 
@@ -60,6 +62,41 @@ def gone(witness_in):
 
 
 insert = Raw("INSERT INTO notes VALUES (%s, 'text')", ["id"])
+
+
+def at_commit(witness_in, work):
+    """Have the server do ``work`` in a COMMIT that follows an INSERT."""
+    witness_in(
+        "CREATE FUNCTION work() RETURNS trigger LANGUAGE plpgsql AS"
+        f" 'BEGIN PERFORM {work}; RETURN NULL; END';"
+        "CREATE CONSTRAINT TRIGGER work AFTER INSERT ON notes DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION work()"
+    )
+
+
+@pytest.fixture
+def interrupt_greenlet():
+    """A block in which the wait for the server is interrupted, as by a greenlet's timeout."""
+
+    class Timeout(BaseException):
+        pass
+
+    def wait(link):
+        while (state := link.poll()) != extensions.POLL_OK:
+            if state == extensions.POLL_READ:
+                raise Timeout
+            select.select([], [link], [])
+
+    @contextmanager
+    def interrupt():
+        extensions.set_wait_callback(wait)
+        try:
+            with pytest.raises(Timeout):
+                yield
+        finally:
+            extensions.set_wait_callback(None)
+
+    return interrupt
 
 
 class TestNames:
@@ -500,6 +537,54 @@ class TestLostConnections:
         manager.commit()
         assert notes() == [3]
 
+    @pytest.mark.parametrize("end", ["tpc_commit", "tpc_prepare"])
+    def test_so_does_one_of_a_two_phase_transaction(self, manager, kill, end):
+        link = manager.handle().conn
+        link.tpc_begin(link.xid(1, "one", "two"))
+        kill(backend())
+        with pytest.raises(errors.TransactionResolutionUnknown, match="is unknown"):
+            getattr(link, end)()
+        with pytest.raises(TransactionLost, match="broke during COMMIT"):
+            backend()
+
+    def test_what_psycopg2_refuses_to_commit_breaks_nothing(self, manager):
+        link = manager.handle().conn
+        link.tpc_begin(link.xid(1, "one", "two"))
+        with pytest.raises(psycopg2.ProgrammingError, match="during a two-phase transaction"):
+            manager.commit()
+        link.tpc_commit()
+
+    @pytest.mark.parametrize("end", [
+        lambda manager: manager.commit(),
+        lambda manager: manager.handle().conn.commit(),
+        lambda manager: Raw("COMMIT")(),
+    ])  # fmt: skip
+    def test_a_commit_that_is_interrupted_says_so_too(
+        self, manager, notes, witness_in, interrupt_greenlet, end
+    ):
+        at_commit(witness_in, "pg_sleep(1)")
+        insert(1)
+        with interrupt_greenlet():
+            end(manager)
+        with pytest.raises(TransactionLost, match="broke during COMMIT"):
+            insert(2)
+        with pytest.raises(TransactionLost, match="broke during COMMIT"):
+            manager.commit()
+        manager.rollback()
+        assert manager.metrics().lost == 1
+        assert Raw("SELECT 1")()
+
+    def test_a_statement_that_is_interrupted_loses_its_transaction(
+        self, manager, notes, interrupt_greenlet
+    ):
+        insert(1)
+        with interrupt_greenlet():
+            Raw("SELECT pg_sleep(1)")()
+        with pytest.raises(TransactionLost, match="is gone"):
+            insert(2)
+        manager.rollback()
+        assert notes() == []
+
     def test_a_stale_idle_connection_is_replaced_before_its_use(self, manager, kill):
         session = backend()
         manager.cleanup()
@@ -517,6 +602,57 @@ class TestLostConnections:
         with pytest.raises(psycopg2.OperationalError):
             backend(handle)
         assert backend(handle)
+
+
+class TestCommitAsSql:
+    """Is known by what was sent, where the connection broke."""
+
+    @pytest.mark.parametrize("text", [
+        "COMMIT", b"COMMIT", sql.SQL("COMMIT"), "commit;", "END", "COMMIT AND CHAIN",
+        "/* it's done */ COMMIT", "-- it's done\n\n-- now\nCOMMIT", "SELECT 'it''s'; COMMIT",
+        r"SELECT E'\\', E'\';'; COMMIT", "DO $a$ BEGIN PERFORM $$;$$; END $a$; COMMIT",
+    ])  # fmt: skip
+    def test_without_an_answer_says_that_the_outcome_is_unknown(
+        self, manager, notes, witness_in, text
+    ):
+        at_commit(witness_in, "pg_terminate_backend(pg_backend_pid())")
+        insert(1)
+        with pytest.raises(errors.TransactionResolutionUnknown, match="is unknown"):
+            manager.handle().execute(text)
+        with pytest.raises(TransactionLost, match="broke during COMMIT"):
+            insert(2)
+
+    NONE = (
+        "SELECT 1", "SELECT '; COMMIT'", "SELECT 'it''s; ', '; COMMIT'", 'SELECT 1 AS "; END"',
+        r"SELECT E'\'; COMMIT; ''; END'", "SELECT 1 /* ; COMMIT */ -- ; END", "SELECT 1 AS endless",
+        "DO $$ BEGIN PERFORM 1; END $$", "DO $a$ BEGIN PERFORM $$;$$; END; $a$",
+    )  # fmt: skip
+
+    @pytest.mark.parametrize("text", NONE)
+    def test_is_nothing_that_only_looks_like_it(self, manager, notes, kill, text):
+        insert(1)
+        kill(backend())
+        with pytest.raises(errors.AdminShutdown):
+            manager.handle().execute(text)
+        with pytest.raises(TransactionLost, match="all of that transaction is gone"):
+            insert(2)
+
+    @pytest.mark.parametrize("fresh", [0, 60])
+    @pytest.mark.parametrize("text", [*NONE, "COMMIT", "SELECT 1; COMMIT"])
+    def test_that_was_never_sent_is_sent_again(self, manager, kill, monkeypatch, fresh, text):
+        monkeypatch.setattr(merging, "FRESH", fresh)
+        session = backend()
+        manager.commit()
+        kill(session)
+        Raw(text)()
+        assert backend() != session
+
+    def test_whose_values_psycopg2_refuses_breaks_nothing(self, manager, notes):
+        insert(1)
+        with pytest.raises(psycopg2.ProgrammingError, match="can't adapt type 'object'"):
+            Raw("INSERT INTO notes VALUES (%s); COMMIT", ["id"])(object())
+        manager.commit()
+        assert notes() == [1]
 
 
 class TestFirstErrors:
