@@ -2,18 +2,15 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
-from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 from threading import Thread
 
 import pkg_resources
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.handlers import Message
+from mails import smtp_server
 from paste.deploy import loadapp
 from paste.urlmap import URLMap
 from waitress import create_server
@@ -197,30 +194,6 @@ def configured(project: Path, name: str, *settings: str) -> TestApp:
     text = text.replace("[DEFAULT]", "\n".join(["[DEFAULT]", *settings]), 1)
     (project / f"{name}.ini").write_text(text)
     return _test_app(loadapp(f"config:{name}.ini", relative_to=str(project)))
-
-
-@contextmanager
-def smtp_server():
-    """Run a mail server on loopback, whose handler keeps what it gets in `box`."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = Controller(Box(), hostname="127.0.0.1", port=port)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
-
-
-class Box(Message):
-    """Keeps the mail that arrives."""
-
-    def __init__(self):
-        super().__init__()
-        self.box = []
-
-    def handle_message(self, message):
-        self.box.append(message)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import socket
 import weakref
 
 import pytest
+from mails import smtp_server
 from paste.registry import RegistryManager, StackedObjectProxy
 from simpycity.core import Raw
 from support import in_use
@@ -88,3 +89,40 @@ def test_a_traceback_in_the_log_says_when_it_was_and_for_which_request(handler):
         first,
     )
     assert (second, last) == ("Traceback (most recent call last):", "ValueError: boom")
+
+
+EVALUATED = ["localhost:5000", "app.localhost", "127.0.0.1:5000", "[::1]:5000", "192.0.2.7"]
+NOT_EVALUATED = [
+    "rebound.evil.example:5000",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example",
+    "",
+]
+
+
+@pytest.mark.parametrize("host", [*EVALUATED, *NOT_EVALUATED])
+def test_only_who_asks_by_a_name_that_is_nobody_elses_may_evaluate(host):
+    def failing(environ, start_response):
+        raise ValueError("boom")
+
+    debugger = errors.EvalException(failing)
+    page = TestApp(debugger).get(
+        "/", headers={"Host": host}, extra_environ=THROWN, expect_errors=True
+    )
+    assert "ValueError: boom" in page
+    assert (debugger.secret in page) is (host in EVALUATED)
+    assert ("ask for the page at" in page) is (host in NOT_EVALUATED)
+
+
+def test_an_error_of_several_lines_is_answered_and_mailed():
+    def failing(environ, start_response):
+        raise ValueError("a\rBcc: x@y.example\x1cb\vc\nd")
+
+    with smtp_server() as server:
+        address = f"127.0.0.1:{server.port}"
+        app = errors.ErrorMiddleware(failing, error_email="a@b.example", smtp_server=address)
+        page = TestApp(app).get("/", extra_environ=THROWN, expect_errors=True)
+        (mail,) = server.handler.box
+    assert "An error occurred." in page
+    assert mail["Subject"] == "ValueError: a Bcc: x@y.example b c d"
+    assert mail["Bcc"] is None

@@ -22,6 +22,7 @@ from paste.registry import restorer
 from paste.request import construct_url
 from paste.util.converters import asbool, aslist
 
+from simpycity_template.hosts import cannot_be_rebound
 from simpycity_template.pylons_py3.runtime import close
 
 # As many failed requests the debugger keeps with all their frames; the oldest are forgotten.
@@ -34,6 +35,11 @@ PAGE = """<!DOCTYPE html>
 <html><head><title>Server Error</title></head>
 <body><h1>Server Error</h1>{}</body></html>
 """
+
+ASK_OTHERWISE = (
+    "<p>To evaluate expressions in these frames, ask for the page at "
+    "<code>http://localhost</code> or at an IP address.</p>"
+)
 
 
 class Guard:
@@ -57,7 +63,7 @@ class Guard:
             close(body)
             if isinstance(error, tuple(environ.get("paste.expected_exceptions", ()))):
                 raise
-            page = self.page(self.report(environ))
+            page = self.page(self.report(environ), environ)
             headers = [("Content-Type", "text/html; charset=utf-8")]
             start_response("500 Internal Server Error", headers, sys.exc_info())
             return [page.encode("utf-8", "replace")]
@@ -66,7 +72,7 @@ class Guard:
         """Log the exception that is being handled, and return its traceback."""
         raise NotImplementedError
 
-    def page(self, traceback):
+    def page(self, traceback, environ):
         """Return the HTML page that is the answer."""
         raise NotImplementedError
 
@@ -114,7 +120,8 @@ def log(traceback, environ, file):
 class EvalException(Guard, WsgiDebuggedApplication):
     """The debugger: shows the traceback, and evaluates expressions in its frames.
 
-    Only for development: who can see the page can run any code.
+    Only for development: who can see the page can run any code. But for a page of somebody else's
+    whose name leads the developer's browser here: under such a name nothing is evaluated.
 
     Args:
         application: what is watched.
@@ -159,13 +166,13 @@ class EvalException(Guard, WsgiDebuggedApplication):
         # Another failure of the same request may have been forgotten before.
         restorer.saved_registry_states.pop(request, None)
 
-    def page(self, traceback):
-        page = traceback.render_full(evalex=self.evalex, secret=self.secret)
-        for formatter in self.formatters:
-            html = formatter(traceback.exc_value)
-            if html:
-                page = page.replace('<div class="plain">', f'{html}<div class="plain">', 1)
-        return page
+    def page(self, traceback, environ):
+        if cannot_be_rebound(environ.get("HTTP_HOST", "localhost")):
+            page, above = traceback.render_full(evalex=self.evalex, secret=self.secret), []
+        else:
+            page, above = traceback.render_full(), [ASK_OTHERWISE]
+        above += filter(None, (formatter(traceback.exc_value) for formatter in self.formatters))
+        return page.replace('<div class="plain">', "".join([*above, '<div class="plain">']), 1)
 
     def execute_command(self, command, frame):
         """Evaluate in a frame, with the globals of its request (``request``, ``session``)."""
@@ -240,12 +247,12 @@ class ErrorMiddleware(Guard):
                     log(traceback, environ, file)
             if self.mail:
                 self.mail.report(traceback)
-        except (OSError, ValueError) as error:
+        except Exception as error:
             # The visitor gets the answer all the same.
             errors.write(f"The error above could not be reported: {error}\n")
         return traceback
 
-    def page(self, traceback):
+    def page(self, traceback, environ):
         text = f"<p>{self.message}</p>"
         return PAGE.format(f"<pre>{escape(traceback.plaintext)}</pre>" if self.debug else text)
 
@@ -260,6 +267,9 @@ class Mail(EmailReporter):
             if self.smtp_username and self.smtp_password:
                 server.login(self.smtp_username, self.smtp_password)
             message = self.assemble_email(traceback)
+            # An error's text may have whatever ends a line, and a header is one line.
+            subject = " ".join(str(message["Subject"]).split())
+            message.replace_header("Subject", subject)
             server.send_message(message, self.from_address, self.error_email)
 
 

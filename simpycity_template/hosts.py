@@ -1,0 +1,39 @@
+"""Under which names a browser may ask for what is only for the developer.
+
+A page of somebody else's can have its own name lead to this machine, once it is open: DNS
+rebinding. The browser then asks us, under that name, and lets that page read the answer. No such
+name is an address, nor ``localhost``.
+"""
+
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a Host header names this machine itself.
+
+    Arguments:
+        host: the header, with a port or without.
+    """
+    address = _address(host)
+    return address.is_loopback if address else _name(host) == "localhost"
+
+
+def cannot_be_rebound(host: str) -> bool:
+    """Whether nobody else can have the name of a Host header lead here.
+
+    Arguments:
+        host: the header, with a port or without.
+    """
+    return _address(host) is not None or _name(host).split(".")[-1] == "localhost"
+
+
+def _name(host: str) -> str:
+    bracketed, bracket, _ = host.rpartition("]")
+    return bracketed.lstrip("[") if bracket else host.partition(":")[0].lower()
+
+
+def _address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(_name(host))
+    except ValueError:
+        return None
