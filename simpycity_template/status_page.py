@@ -19,9 +19,10 @@ import psycopg2
 
 from simpycity_template.history import MINUTES, History
 from simpycity_template.holder import from_here
+from simpycity_template.hosts import is_loopback
 from simpycity_template.manager import Manager
 from simpycity_template.sessions import application_name, connect, masked, sessions
-from simpycity_template.settings import LOOPBACK, Network
+from simpycity_template.settings import Network
 
 PATH = "/_connections"
 
@@ -106,17 +107,10 @@ def why_not(environ: dict[str, Any], networks: tuple[Network, ...]) -> str:
     if not any(address in network for network in networks):
         return f"This page is not shown to {address}. {told}"
     # A name that leads a browser of this machine here may be anybody's: DNS rebinding.
-    if networks == LOOPBACK and not _is_loopback(environ.get("HTTP_HOST", "localhost")):
+    only_here = all(network.is_loopback for network in networks)
+    if only_here and not is_loopback(environ.get("HTTP_HOST", "localhost")):
         return f"Ask for this page at http://localhost or http://127.0.0.1. {told}"
     return ""
-
-
-def _is_loopback(host: str) -> bool:
-    name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return name.lower() == "localhost"
 
 
 def snapshot(manager: Manager, history: History) -> dict[str, Any]:
@@ -159,7 +153,8 @@ def _elsewhere(manager: Manager, ours: set[int]) -> dict[str, Any]:
             found = sessions(link, application_name(dsn, manager.name))
         finally:
             link.close()
-    except psycopg2.Error as error:
+    except (psycopg2.Error, RuntimeError) as error:
+        # The embedded server may not start.
         return {"problem": f"PostgreSQL does not answer: {str(error).strip()}", "sessions": []}
     entries = [
         {**asdict(session), "here": session.pid in ours, "hidden": session.hidden}

@@ -106,8 +106,9 @@ def test_all_else_goes_to_the_application(make_manager):
         ({"HTTP_HOST": "evil.example:5000"}, "Ask for this page at http://localhost"),
     ],
 )
-def test_it_is_shown_to_this_machine_alone(make_manager, environ, reason):
-    page = StatusPage(hello, make_manager(status_page="true"))
+@pytest.mark.parametrize("setting", ["true", "127.0.0.1, ::1"])
+def test_it_is_shown_to_this_machine_alone(make_manager, setting, environ, reason):
+    page = StatusPage(hello, make_manager(status_page=setting))
     for path in ("/_connections", "/_connections.json"):
         status, _, text = get(page, path, **environ)
         assert status == 403
@@ -159,6 +160,13 @@ def test_it_answers_where_postgresql_does_not(make_manager):
     manager = make_manager(dsn="host=127.0.0.1 port=1 dbname=nowhere", status_page="true")
     shown = json.loads(get(StatusPage(hello, manager), "/_connections.json")[2])
     assert shown["problem"].startswith("PostgreSQL does not answer: ")
+
+
+def test_it_answers_where_the_embedded_server_cannot_start(make_manager, tmp_path):
+    (tmp_path / "taken").write_text("")
+    manager = make_manager(dsn=f"embedded:{tmp_path}/taken", status_page="true")
+    shown = json.loads(get(StatusPage(hello, manager), "/_connections.json")[2])
+    assert f"{tmp_path}/taken" in shown["problem"]
     assert shown["metrics"]["in_use"] == 0
 
 
