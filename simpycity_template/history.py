@@ -60,17 +60,19 @@ class History:
         self._look()
         seen = {second.number: second for second in list(self._seconds)}
         last = max(seen)
-        before = Second(0)
+        first = last - 60 * MINUTES + 1
+        # Between events nothing changes.
+        older = max((number for number in seen if number < first), default=None)
+        before = Second(0) if older is None else seen[older]
         peaks = []
-        for number in range(min([*seen, last - 60 * MINUTES + 1]), last + 1):
-            # Between events nothing changes.
+        for number in range(first, last + 1):
             second = seen.get(number)
             if second is None:
                 peaks.append((before.in_use_after, before.waiting_after))
             else:
                 peaks.append((second.in_use, second.waiting))
                 before = second
-        return peaks[-60 * MINUTES :]
+        return peaks
 
     def waits(self) -> list[Wait]:
         """The last waits, the newest first."""

@@ -200,6 +200,18 @@ def test_what_comes_back_was_in_use_in_its_last_second(make_manager, monkeypatch
     assert [in_use for in_use, _ in history.seconds()[-4:]] == [1, 1, 1, 0]
 
 
+def test_the_last_minutes_go_on_from_what_was_long_before(manager, monkeypatch):
+    clock = [1000.0]
+    monkeypatch.setattr("simpycity_template.history.monotonic", lambda: clock[0])
+    history = History(manager)
+    with manager.scope("GET /notes"):
+        sleeper("x")
+        clock[0] += 86400
+        assert history.seconds() == [(1, 0)] * 300
+    clock[0] += 2
+    assert history.seconds()[-3:] == [(1, 0), (0, 0), (0, 0)]
+
+
 def test_an_exhausted_pool_names_thread_code_line_and_statement(make_manager, browser, screenshot):
     # The name is for the picture in the documentation.
     manager = make_manager(
