@@ -76,7 +76,9 @@ class ConnectionsCommand(Command):
         hidden = sum(session.hidden for session in found)
         if hidden:
             print(f"--max-idle could not judge {hidden} of the sessions.", file=sys.stderr)
-        return int(any(session.idle_in_transaction > limit for session in found))
+        if any(session.idle_in_transaction > limit for session in found):
+            return 1
+        return 2 if hidden else 0
 
 
 class Look:

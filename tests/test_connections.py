@@ -227,7 +227,7 @@ def test_what_this_role_may_not_see_is_said(ini, manager, server, dsn, idle_in_t
     link.close()
     ini.write_text(INI.format(dsn=make_dsn(dsn, user="onlooker")))
     done = paster(ini, "--max-idle", "0")
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 2, done.stdout + done.stderr
     assert "hidden: role postgres" in done.stdout
     assert "This role may not see what the sessions of postgres do" in done.stdout
     assert "--max-idle could not judge 1 of the sessions." in done.stderr
