@@ -47,6 +47,20 @@ START_TIMEOUT = 60  # seconds; recovery after a crash takes its time
 POLL_INTERVAL = 0.02  # seconds
 SOCKET_PATH_LIMIT = 103  # bytes, on macOS; Linux allows 107
 
+# What leads every connection to the server of the directory: a parameter that is not given is taken
+# from the environment, where PGHOSTADDR, for one, leads to another server.
+_HERE = {
+    "user": SUPERUSER,
+    "hostaddr": "",
+    "requirepeer": "",
+    "channel_binding": "prefer",
+    "gssencmode": "disable",
+    "target_session_attrs": "any",
+}
+
+# How libpq begins where the environment (PGSERVICE, PGSSLMODE, ...) keeps it from asking any server.
+_NEVER_ASKED = re.compile("definition of service|service file|syntax error in service|invalid ")
+
 # The users.lock files that this process holds until it ends, by directory. A forked child
 # inherits them, and so keeps the server running, too.
 _in_use: dict[Path, int] = {}
@@ -74,9 +88,8 @@ def dsn(directory: str | os.PathLike[str], database: str) -> str:
     try:
         with closing(server.join()) as link:
             _create_database(link, database)
-            return make_dsn(
-                host=link.info.host, port=link.info.port, user=SUPERUSER, dbname=database
-            )
+            info = link.info
+            return make_dsn(host=info.host, port=info.port, dbname=database, **_HERE)
     except OSError as error:
         raise EmbeddedServerError(
             f"The embedded PostgreSQL cannot use {error.filename or server.home}: "
@@ -192,7 +205,7 @@ class _Server:
             port, folder = lines[3:5]
             host = self.cluster / folder
             return psycopg2.connect(
-                host=str(host), port=port, user=SUPERUSER, dbname="postgres", connect_timeout=10
+                host=str(host), port=port, dbname="postgres", connect_timeout=10, **_HERE
             )
         except (FileNotFoundError, ValueError, psycopg2.OperationalError) as error:
             self.refusal = str(error).strip()
@@ -201,6 +214,11 @@ class _Server:
     def _wait_for_connection(self) -> connection:
         deadline = time.monotonic() + START_TIMEOUT
         while (link := self._connect()) is None:
+            if _NEVER_ASKED.match(self.refusal):
+                raise EmbeddedServerError(
+                    f"The embedded PostgreSQL cannot be asked for a connection: {self.refusal}. "
+                    "The environment variables that begin with PG say how to connect."
+                )
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(
                     f"The embedded PostgreSQL accepted no connection within {START_TIMEOUT} "

@@ -182,6 +182,31 @@ def test_the_same_server_serves_other_databases_and_processes(use, home):
     assert len({postmaster(home)}) == 1
 
 
+ELSEWHERE = {
+    "PGHOSTADDR": "127.0.0.1",
+    "PGPORT": "1",
+    "PGCHANNELBINDING": "require",
+    "PGGSSENCMODE": "require",
+    "PGTARGETSESSIONATTRS": "standby",
+    "PGREQUIREPEER": "somebody",
+}
+
+
+def test_no_environment_variable_leads_to_another_server(use, server, monkeypatch):
+    admin = parse_dsn(server.admin_dsn)
+    dsn = use(Path(admin["host"]).parent, env={**os.environ, **ELSEWHERE}).dsn()
+    for name, value in ELSEWHERE.items():
+        monkeypatch.setenv(name, value)
+    assert execute(dsn, "SHOW data_directory") == [(admin["host"],)]
+
+
+@pytest.mark.parametrize("name", ["PGSERVICE", "PGSSLMODE"])
+def test_an_environment_that_libpq_refuses_is_told_at_once(use, server, name):
+    home = Path(parse_dsn(server.admin_dsn)["host"]).parent
+    sentence = use(home, env={**os.environ, name: "nowhere"}).refusal()
+    assert "nowhere" in sentence and "environment variables that begin with PG" in sentence
+
+
 def test_processes_that_start_at_once_share_one_server(use, home):
     users = [use() for _ in range(6)]
     assert len({user.dsn() for user in users}) == 1
