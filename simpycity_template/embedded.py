@@ -205,7 +205,7 @@ class _Server:
             port, folder = lines[3:5]
             host = self.cluster / folder
             return psycopg2.connect(
-                host=str(host), port=port, dbname="postgres", connect_timeout=10, **_HERE
+                make_dsn(host=host, port=port, dbname="postgres", connect_timeout=10, **_HERE)
             )
         except (FileNotFoundError, ValueError, psycopg2.OperationalError) as error:
             self.refusal = str(error).strip()
