@@ -300,9 +300,31 @@ class Manager:
         """Make ``scope`` the current one of this thread; the one there was waits."""
         self._scopes.get().append(scope)
 
-    def leave(self, scope: Scope) -> None:
-        """Make the scope that waited for ``scope`` the current one again."""
-        self.leave_innermost([scope])
+    def leave(self, scope: Scope) -> list[Scope]:
+        """Make the scope that waited for ``scope`` the current one again.
+
+        Returns:
+            what this thread has left: ``scope``, and the scopes that were begun inside it and not
+            left, as that of a block which a generator is in.
+        """
+        scopes = self._scopes.get()
+        for index in reversed(range(len(scopes))):
+            if scopes[index] is scope:
+                left = scopes[index:]
+                del scopes[index:]
+                return left
+        return [scope]
+
+    def end(self, kind: type[Scope]) -> None:
+        """End this thread's innermost scope of that class, if there is one.
+
+        With it ends what was begun inside it and not left.
+        """
+        for scope in reversed(self._scopes.get()):
+            if isinstance(scope, kind):
+                for left in reversed(self.leave(scope)):
+                    left.close()
+                return
 
     def leave_innermost(self, begun: list[Scope]) -> Scope:
         """Leave that of the scopes ``begun`` which this thread is in, and return it.

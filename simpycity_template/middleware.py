@@ -41,17 +41,54 @@ def respond_in_scope(
     start_response: Callable[..., Any],
 ) -> Iterable[bytes]:
     """Call ``application`` in a scope that lasts until its response is complete."""
-    scope = request_scope(manager, environ)
-    with _Current(manager, scope):
-        try:
+    unit = Unit(manager, environ)
+    try:
+        with unit:
             body = application(environ, start_response)
-        except BaseException:
+    except BaseException:
+        unit.close()
+        raise
+    if is_complete(body, environ):
+        unit.close()
+        return body
+    return Stream(body, unit)
+
+
+class Unit:
+    """A request's unit of work: a block that is entered each time that the request goes on.
+
+    It is the request's scope, and those that were begun inside it and not left: a generator that
+    waits between two pieces may be in a block of its own.
+    """
+
+    def __init__(self, manager: Manager, environ: dict[str, Any]) -> None:
+        key = f"simpycity_template.{manager.name}"
+        if key not in environ and not _thread.get().depth:
+            # A new request of this thread, not one within another (an error document, a page made
+            # of several).
+            _cut_streams(manager)
+        environ[key] = True
+        self.manager = manager
+        self.scope = Scope(request_label(environ))
+        self._scopes = [self.scope]
+
+    def __enter__(self) -> None:
+        for scope in self._scopes:
+            self.manager.enter(scope)
+        _thread.get().depth += 1
+
+    def __exit__(self, *error: object) -> None:
+        _thread.get().depth -= 1
+        self._scopes = self.manager.leave(self.scope)
+
+    def holds(self) -> bool:
+        """Whether it has a connection, while it waits."""
+        return any(scope.holds for scope in self._scopes)
+
+    def close(self) -> None:
+        """ROLLBACK and release everything."""
+        for scope in reversed(self._scopes):
             scope.close()
-            raise
-        if is_complete(body, environ):
-            scope.close()
-            return body
-    return Stream(body, manager, scope)
 
 
 class Stream:
@@ -63,10 +100,9 @@ class Stream:
     can tell which, so it is cut: it loses its connection, and never passes for a whole one.
     """
 
-    def __init__(self, body: Iterable[bytes], manager: Manager, scope: Scope) -> None:
+    def __init__(self, body: Iterable[bytes], unit: Unit) -> None:
         self._body = body
-        self.manager = manager
-        self.scope = scope
+        self.unit = unit
         self._iterator: Iterator[bytes] | None = None
         # Whether nothing more is to be sent: it was sent, it failed, or the server closed it.
         self._over = False
@@ -80,24 +116,24 @@ class Stream:
     def __next__(self) -> bytes:
         if not self._stop_waiting() and not self._over:
             raise RuntimeError(
-                f"the response body of {self.scope.label!r} was cut and its transaction rolled "
+                f"the response body of {self.unit.scope.label!r} was cut and its transaction rolled "
                 "back, because its thread began another request before all of it was sent: send "
                 "or close it first, or fetch its rows and call manager.cleanup() before it begins"
             )
         if self._over:
             raise StopIteration
-        with _Current(self.manager, self.scope):
-            try:
+        try:
+            with self.unit:
                 if self._iterator is None:
                     self._iterator = iter(self._body)
                 piece = next(self._iterator)
-            except BaseException:
-                self._over = True
-                self.scope.close()
-                raise
+        except BaseException:
+            self._over = True
+            self.unit.close()
+            raise
         if self._closed:
             # By another thread, and the piece may have taken a connection since.
-            self.scope.close()
+            self.unit.close()
         self._wait()
         return piece
 
@@ -109,12 +145,12 @@ class Stream:
 
     def cut(self) -> None:
         """Take its connection back, unless it has none or another thread sends it by now."""
-        if not self.scope.holds or not self._stop_waiting():
+        if not self.unit.holds() or not self._stop_waiting():
             return
         try:
             self._close()
         except Exception:
-            log.exception("closing the abandoned body of %r failed", self.scope.label)
+            log.exception("closing the abandoned body of %r failed", self.unit.scope.label)
 
     def _wait(self) -> None:
         self._waiting = _thread.get().streams
@@ -132,13 +168,13 @@ class Stream:
         if self._closed:
             return
         self._closed = True
-        with _Current(self.manager, self.scope):
-            try:
+        try:
+            with self.unit:
                 close = getattr(self._body, "close", None)
                 if close:
                     close()
-            finally:
-                self.scope.close()
+        finally:
+            self.unit.close()
 
     def __del__(self) -> None:
         # The client went away and the server dropped the body without a word.
@@ -147,23 +183,7 @@ class Stream:
         try:
             self.close()
         except Exception:
-            log.exception("closing the dropped body of %r failed", self.scope.label)
-
-
-class _Current:
-    """A block in which a scope is its thread's current one."""
-
-    def __init__(self, manager: Manager, scope: Scope) -> None:
-        self._manager = manager
-        self._scope = scope
-
-    def __enter__(self) -> None:
-        self._manager.enter(self._scope)
-        _thread.get().depth += 1
-
-    def __exit__(self, *error: object) -> None:
-        _thread.get().depth -= 1
-        self._manager.leave(self._scope)
+            log.exception("closing the dropped body of %r failed", self.unit.scope.label)
 
 
 class _Thread:
@@ -181,19 +201,8 @@ def _cut_streams(manager: Manager) -> None:
     """Take back what the streams that wait with this thread have of ``manager``."""
     for reference in list(_thread.get().streams):
         stream = reference()
-        if stream is not None and stream.manager is manager:
+        if stream is not None and stream.unit.manager is manager:
             stream.cut()
-
-
-def request_scope(manager: Manager, environ: dict[str, Any]) -> Scope:
-    """A scope for the request of ``environ``, not yet entered."""
-    key = f"simpycity_template.{manager.name}"
-    if key not in environ and not _thread.get().depth:
-        # A new request of this thread, not one within another (an error document, a page made
-        # of several).
-        _cut_streams(manager)
-    environ[key] = True
-    return Scope(request_label(environ))
 
 
 def is_complete(body: Any, environ: dict[str, Any]) -> bool:

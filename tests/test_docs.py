@@ -182,7 +182,7 @@ def test_every_link_leads_to_a_place_that_is_there(html):
 
 
 # What handles and scopes ask of a manager, and an application does not.
-INTERNAL = {"current", "enter", "held", "hold", "leave", "leave_innermost", "release"}
+INTERNAL = {"current", "end", "enter", "held", "hold", "leave", "leave_innermost", "release"}
 
 
 def test_every_public_name_is_in_the_reference(html):

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from simpycity.core import Raw
-from support import backend, until
+from support import backend, in_thread, until
 
 from simpycity_template.middleware import ManagerMiddleware
 
@@ -261,6 +261,77 @@ def test_a_body_is_freed_by_the_next_request_of_the_thread_that_sent_the_last_pi
     assert in_use() == []
     with pytest.raises(RuntimeError, match="was cut"):
         next(body)
+
+
+def test_a_stream_may_be_in_a_block_of_its_own(manager):
+    """Which is another scope, so between its pieces it is not the thread's."""
+    insert = Raw("INSERT INTO kept VALUES (%s)", ["word"])
+    Raw("CREATE TABLE kept (word text)")()
+    manager.commit()
+    own = manager.current()
+
+    def lines():
+        with manager.scope("export"):
+            insert("first")
+            yield b"1"
+            insert("second")
+            manager.commit()
+            insert("never committed")
+            yield b"2"
+
+    body = request(lambda *args: lines(), manager)
+    assert (next(body), manager.current()) == (b"1", own)
+    insert("of the thread")
+    manager.commit()
+    assert (next(body), manager.current()) == (b"2", own)
+    body.close()
+    words = {row["word"] for row in Raw("SELECT word FROM kept")()}
+    assert words == {"first", "second", "of the thread"}
+
+
+@pytest.mark.parametrize("end", ["close", "close elsewhere", "drop", "next request"])
+def test_a_stream_in_a_block_of_its_own_frees_the_connections_of_both(manager, in_use, end, caplog):
+    def lines():
+        backend()
+        with manager.scope("export"):
+            backend()
+            yield b"1"
+
+    body = request(lambda *args: lines(), manager)
+    next(body)
+    assert sorted(in_use()) == ["GET /notes/7", "export"]
+    if end == "close":
+        body.close()
+    elif end == "close elsewhere":
+        in_thread(body.close)
+    elif end == "drop":
+        del body
+    else:
+        request(lambda *args: [b""], manager)
+    assert (in_use(), manager.current(), caplog.messages) == ([], None, [])
+
+
+def test_a_request_ends_with_the_block_that_a_generator_of_it_is_in(manager, in_use):
+    kept = []
+
+    def rows():
+        with manager.scope("rows"):
+            yield b"%d" % backend()
+
+    def application(environ, start_response):
+        kept.append(rows())
+        return [next(kept[-1])]
+
+    def breaks(environ, start_response):
+        application(environ, start_response)
+        raise ZeroDivisionError
+
+    assert request(application, manager)
+    assert (manager.current(), in_use()) == (None, [])
+    with pytest.raises(ZeroDivisionError):
+        request(breaks, manager)
+    assert (manager.current(), in_use()) == (None, [])
+    kept.clear()
 
 
 class Endless:

@@ -11,7 +11,7 @@ from typing import Any
 
 from simpycity_template.frameworks import installed
 from simpycity_template.manager import Manager, get_manager
-from simpycity_template.middleware import Stream, is_complete, request_scope
+from simpycity_template.middleware import Stream, Unit, is_complete
 
 with installed("pyramid"):
     from pyramid.config import Configurator
@@ -55,21 +55,20 @@ def scope_tween_factory(
     manager = registry[__name__]
 
     def scope_tween(request: Request) -> Response:
-        unit = _Unit(manager, request)
+        unit = _Request(manager, request)
         unit.response = handler(request)
         return unit.response
 
     return scope_tween
 
 
-class _Unit:
-    """One request's scope, and the response that may still need it."""
+class _Request(Unit):
+    """One request's unit of work, and the response that may still need it."""
 
     def __init__(self, manager: Manager, request: Request) -> None:
-        self.manager = manager
-        self.scope = request_scope(manager, request.environ)
+        super().__init__(manager, request.environ)
         self.response: Response | None = None
-        manager.enter(self.scope)
+        self.__enter__()
         request.add_finished_callback(self.finish)
 
     def finish(self, request: Request) -> None:
@@ -79,12 +78,12 @@ class _Unit:
             while request.finished_callbacks:
                 request.finished_callbacks.popleft()(request)
         finally:
-            self.manager.leave(self.scope)
+            self.__exit__()
             body: Any = getattr(self.response, "app_iter", ())
             if is_complete(body, request.environ):
-                self.scope.close()
+                self.close()
             else:
-                _set_body(self.response, Stream(body, self.manager, self.scope))
+                _set_body(self.response, Stream(body, self))
 
 
 def _set_body(response: Response, body: Stream) -> None:

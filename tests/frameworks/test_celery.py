@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pytest
 from celery import Celery
 from pages import block, typed
+from support import backend, in_use
 from waiting import eventually
 
 from simpycity_template.frameworks.celery import scope_tasks
@@ -191,6 +192,24 @@ def test_no_task_of_the_threads_pool_leaves_a_session_behind(project, sessions):
         assert "without cleanup()" not in log.read_text()
         process.kill()
     assert sessions.are_gone()
+
+
+def test_a_task_ends_with_the_block_that_a_generator_of_it_is_in(manager):
+    scope_tasks(manager)
+    app = Celery("generators")
+    kept = []
+
+    def rows():
+        with manager.scope("rows"):
+            yield backend()
+
+    @app.task
+    def begins():
+        kept.append(rows())
+        return next(kept[0])
+
+    assert begins.apply().get()
+    assert (manager.current(), in_use(manager)) == (None, [])
 
 
 def test_a_revoked_task_leaves_no_session_behind(project, sessions):

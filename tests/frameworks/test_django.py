@@ -76,7 +76,7 @@ import asyncio, django
 django.setup()
 from asgiref.testing import ApplicationCommunicator
 from django.core.asgi import get_asgi_application
-from django.core.signals import request_started
+from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.core.management import call_command
 from django.test import Client, RequestFactory
@@ -122,6 +122,14 @@ assert labels() == []
 
 request_started.send(sender="a job")
 assert manager.current() is None
+
+# A generator that is in a block of its own, and is kept.
+request_started.send(sender="a server", environ=RequestFactory().get("/").environ)
+block = manager.scope("never left")
+block.__enter__()
+count()
+request_finished.send(sender="a server")
+assert (manager.current(), labels()) == (None, [])
 
 async def asynchronous(path):
     headers = [(b"host", b"127.0.0.1")]

@@ -216,6 +216,21 @@ def test_a_stream_keeps_its_length_and_its_connection(application, manager):
     assert labels(manager) == []
 
 
+def test_a_page_made_of_the_streams_of_two_subrequests_gets_both_whole(application, manager):
+    def view(request):
+        if "part" in request.params:
+            backend(manager)
+            return Response(app_iter=(b"%d" % n for n in range(3)))
+        parts = [
+            request.invoke_subrequest(request.blank("/page?part=1"), use_tweens=True).app_iter
+            for _ in range(2)
+        ]
+        return Response(app_iter=(b"".join(pair) for pair in zip(*parts, strict=True)))
+
+    assert application(view).get("/page").body == b"001122"
+    assert labels(manager) == []
+
+
 def test_a_file_is_served_in_ranges(application):
     app = application(lambda request: FileResponse(__file__, request))
     part = app.get("/page", headers={"Range": "bytes=3-10"}, status=206)

@@ -46,7 +46,8 @@ class Simpycity(AppConfig):
 
     def begin(self, sender: Any, **request: Any) -> None:
         """A request has begun; one that its server never closed ends with the next one."""
-        self.end(sender)
+        if isinstance(self.manager.current(), _Request):
+            self.end(sender)
         if "environ" in request:
             environ = request["environ"]
             scope = _Request(request_label(environ))
@@ -61,10 +62,7 @@ class Simpycity(AppConfig):
 
     def end(self, sender: Any, **_: Any) -> None:
         """A request has ended: its response was sent, or its client went away."""
-        scope = self.manager.current()
-        if isinstance(scope, _Request):
-            self.manager.leave(scope)
-            scope.close()
+        self.manager.end(_Request)
 
 
 class _Request(Scope):
