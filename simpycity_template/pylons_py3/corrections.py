@@ -607,6 +607,23 @@ CORRECTIONS += [
         times=2,
     ),
     Correction(
+        "a mistake while `serve --reload` loads the application",
+        "paste.script.serve",
+        why="Only a SyntaxError was survived; after any other the command had to be typed again.",
+        old="except SyntaxError as e:\n"
+        "            if self.options.reload and os.environ.get(self._reloader_environ_key):\n"
+        "                traceback.print_exc()\n"
+        "                reloader.watch_file(e.filename)\n"
+        "                while True:\n"
+        "                    time.sleep(60*60)\n",
+        new="except Exception as e:\n"
+        "            from simpycity_template.pylons_py3 import mistakes\n"
+        "            if (self.options.reload and os.environ.get(self._reloader_environ_key)\n"
+        "                    and os.path.exists(self.args[0])):\n"
+        "                mistakes.tell(e)\n"
+        "                return mistakes.wait_for_change(e, reloader)\n",
+    ),
+    Correction(
         "SIGTERM while serving",
         "paste.script.serve",
         why="It is what `kill` and init systems send, and killed the process: nothing that is to "
