@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from math import isfinite
+from math import inf, isfinite
 from typing import Any
 
 import psycopg2
@@ -32,6 +32,10 @@ LOOPBACK: tuple[Network, ...] = (
 
 EMBEDDED = "embedded:"
 
+PORT_MAX = 65535
+SECONDS_MAX = 2**31 - 1
+"""What libpq takes as connect_timeout at most; Python's own waits allow a little more."""
+
 NEVER = -1
 """As ``pool_recycle``: a connection is kept however old it is."""
 
@@ -43,6 +47,13 @@ _PARTS = {
     "user": "user",
     "password": "password",
 }
+
+# Those of libpq's keywords that a DSN is mostly made of, to say which one was meant.
+_KEYWORDS = [
+    *_PARTS.values(),
+    *("application_name", "connect_timeout", "hostaddr", "options", "passfile", "service"),
+    *("sslcert", "sslkey", "sslmode", "sslrootcert", "target_session_attrs"),
+]
 
 
 @dataclass(frozen=True)
@@ -125,12 +136,6 @@ class Settings:
         return settings
 
 
-def redact(dsn: str) -> str:
-    """``dsn`` with ``***`` in place of any password, also where libpq cannot parse it."""
-    hidden = re.sub(r"(://[^:@/]*:).*@", r"\1***@", dsn)
-    return re.sub(r"(?is)(password\s*=\s*).*?(?=\s+\w+\s*=|&|$)", r"\1***", hidden)
-
-
 def _meant(key: str, known: list[str], prefix: str) -> str:
     close = get_close_matches(key, known, n=1)
     if close:
@@ -143,7 +148,9 @@ def _address(given: Mapping[str, Any], prefix: str) -> dict[str, str]:
     for key in ("dsn", *_PARTS):
         if "\0" in str(given.get(key, "")):
             raise ValueError(f"{prefix}{key} has a NUL character in it, which libpq cannot take")
-    parts = {key: str(given[key]).strip() for key in _PARTS if given.get(key) not in (None, "")}
+    parts = {key: str(given[key]) for key in _PARTS if given.get(key) not in (None, "")}
+    # A password may begin or end with a space.
+    parts = {key: text if key == "password" else text.strip() for key, text in parts.items()}
     dsn = str(given.get("dsn") or "").strip()
     if not dsn and not parts:
         raise ValueError(
@@ -151,7 +158,11 @@ def _address(given: Mapping[str, Any], prefix: str) -> dict[str, str]:
             f"'host=localhost dbname=mine', or '{EMBEDDED}DIRECTORY'"
         )
     if not dsn:
-        return {"dsn": _checked(extensions.make_dsn(**_libpq(parts)), f"{prefix}host")}
+        if not _are_ports(parts.get("port", "")):
+            raise ValueError(
+                f"{prefix}port is {parts['port']!r}: it must be a number from 1 to {PORT_MAX}"
+            )
+        return {"dsn": extensions.make_dsn(**_libpq(parts))}
     if dsn.startswith(EMBEDDED):
         if not dsn.removeprefix(EMBEDDED).strip():
             raise ValueError(f"{prefix}dsn is '{dsn}': name the directory, '{EMBEDDED}DIRECTORY'")
@@ -171,20 +182,50 @@ def _libpq(parts: Mapping[str, str]) -> dict[str, str]:
 
 def _checked(dsn: str, key: str) -> str:
     try:
-        extensions.parse_dsn(dsn)
+        parts = extensions.parse_dsn(dsn)
     except psycopg2.Error as error:
-        # libpq quotes what it stumbled over, and that can be a piece of the password.
-        secret = "password" in dsn.lower() or "://" in dsn
-        reason = "" if secret else f" ({str(error).strip().removeprefix('invalid dsn: ')})"
         raise ValueError(
-            f"{key} is '{redact(dsn)}', which libpq cannot parse{reason}: "
+            f"{key} {_fault(dsn, str(error))}: "
             "write 'host=... dbname=...' or 'postgresql://user@host/database'"
         ) from None
+    if not _are_ports(parts.get("port", "")):
+        # Not shown: in postgresql://me:secret/notes, where @host is missing, it is the password.
+        raise ValueError(f"{key} has a port in it that is no number from 1 to {PORT_MAX}")
     return dsn
 
 
+def _fault(dsn: str, reason: str) -> str:
+    """What is wrong with a DSN, in words that cannot be a password or a piece of it.
+
+    Where libpq cannot parse the text, nobody knows which part of it is the password.
+
+    Arguments:
+        dsn: the text.
+        reason: what libpq says; it quotes what it stumbled over.
+    """
+    if re.fullmatch(r"[\w.-]+", dsn):
+        return f"is '{dsn}', which libpq cannot parse"
+    if found := re.search(r'invalid (?:connection option|URI query parameter:) "(\w+)"', reason):
+        word = found[1]
+        if meant := get_close_matches(word, _KEYWORDS, n=1):
+            return f"has {word!r} in it, which libpq does not know; did you mean {meant[0]}?"
+        # After a password, it can be the rest of one with a space in it.
+        if "@" not in dsn and "pass" not in dsn.partition(word)[0].lower():
+            return f"has {word!r} in it, which libpq does not know"
+    return "is a text (not shown, as a password may be in it) which libpq cannot parse"
+
+
+def _are_ports(text: str) -> bool:
+    """Whether libpq takes it for a port, or for one of each host; a blank one is the default."""
+    ports = [port.strip() for port in text.split(",")]
+    return all(
+        not port or (port.isascii() and port.isdecimal() and 1 <= int(port) <= PORT_MAX)
+        for port in ports
+    )
+
+
 def _number(
-    kind: type, unit: str, least: float, also: tuple[float, ...] = ()
+    kind: type, unit: str, least: float, most: float = inf, also: tuple[float, ...] = ()
 ) -> Callable[[str, Any], Any]:
     def parse(key: str, value: Any) -> Any:
         try:
@@ -192,9 +233,10 @@ def _number(
             valid = number == float(value) and isfinite(number) and not isinstance(value, bool)
         except (TypeError, ValueError, OverflowError):
             valid = False
-        if not valid or (number < least and number not in also):
+        if not valid or not (least <= number <= most or number in also):
+            bounds = f"{least} or more" if most == inf else f"from {least} to {most}"
             extra = "".join(f", or {other}" for other in also)
-            raise ValueError(f"{key} is {value!r}: it must be {unit}, {least} or more{extra}")
+            raise ValueError(f"{key} is {value!r}: it must be {unit}, {bounds}{extra}")
         return number
 
     return parse
@@ -244,11 +286,11 @@ def _networks(key: str, value: Any) -> tuple[Network, ...]:
 _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "pool_size": _number(int, "a whole number of connections", 0),
     "max_overflow": _number(int, "a whole number of connections", 0),
-    "pool_timeout": _number(float, "a number of seconds", 0),
+    "pool_timeout": _number(float, "a number of seconds", 0, SECONDS_MAX),
     "pool_recycle": _number(float, "a number of seconds", 0, also=(NEVER,)),
     "pool_reset": _one_of({"rollback": "rollback", "discard": "discard"}),
     "isolation_level": isolation_level,
-    "hold_warning": _number(float, "a number of seconds", 0),
+    "hold_warning": _number(float, "a number of seconds", 0, SECONDS_MAX),
     "tag_statements": _one_of(_TRUTH),
     "status_page": _networks,
 }

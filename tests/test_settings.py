@@ -1,10 +1,13 @@
 """Wrong settings are told at start-up, in one sentence that names the key and the value."""
 
+import traceback
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg2.extensions import parse_dsn
 
-from simpycity_template.settings import LOOPBACK, Settings, redact
+from simpycity_template.settings import LOOPBACK, Settings
 
 DSN = "host=localhost dbname=notes"
 
@@ -40,6 +43,15 @@ def test_keys_of_other_prefixes_are_left_alone():
 def test_simpycitys_own_names_make_a_dsn():
     given = settings(host="db", port=5433, database="notes", user="me", password="p w'd")
     assert "dbname=notes" in given.dsn and "port=5433" in given.dsn
+
+
+def test_a_password_keeps_the_spaces_at_its_ends():
+    assert parse_dsn(settings(host="db", password=" p w ").dsn)["password"] == " p w "
+
+
+def test_each_host_of_a_dsn_may_have_its_port_or_the_default_one():
+    dsn = "host=one,two,three port=5432,,65535"
+    assert settings(dsn=dsn).dsn == dsn
 
 
 def test_blank_parts_are_not_set():
@@ -87,7 +99,16 @@ WRONG = [
     ({"dsn": DSN, "host": "db"}, "simpycity.dsn and simpycity.host are both set"),
     ({"dsn": "embedded:/x", "user": "me"}, "simpycity.dsn and simpycity.user are both set"),
     ({"dsn": "embedded: "}, "name the directory"),
-    ({"dsn": "hots=localhost"}, 'invalid connection option "hots"'),
+    ({"dsn": DSN, "pool_timeout": "1e10"}, "a number of seconds, from 0 to 2147483647"),
+    ({"dsn": DSN, "hold_warning": "1e12"}, "simpycity.hold_warning is '1e12'"),
+    ({"host": "db", "port": "abc"}, "simpycity.port is 'abc': it must be a number from 1 to 65535"),
+    ({"host": "db", "port": 65536}, "simpycity.port is '65536'"),
+    ({"dsn": "host=one,two port=5432,0"}, "simpycity.dsn has a port in it that is no number"),
+    ({"dsn": "hots=localhost"}, "has 'hots' in it, which libpq does not know; did you mean host?"),
+    ({"dsn": "host=db colour=red"}, "has 'colour' in it, which libpq does not know: write"),
+    ({"dsn": "host=db password=hunter2 sslmod=require"}, "did you mean sslmode?"),
+    ({"dsn": "postgresql://me:hunter2@db/x?sslmod=require"}, "did you mean sslmode?"),
+    ({"dsn": "host=db pasword=hunter2"}, "has 'pasword' in it"),
     ({"dsn": "localhost"}, "simpycity.dsn is 'localhost', which libpq cannot parse"),
 ]
 
@@ -109,6 +130,16 @@ SECRET_DSNS = [
     "postgresql://me:p%zzhunter2@db/notes",
     "postgresql://me:a@hunter2@db/%zz",
     "postgresql://db/notes?password=hunter2&frob=1",
+    "password=top hunter2=1",
+    "password hunter2",
+    "host=localhost pasword=hunter2 dbname=x",
+    "host=localhost passwd=hunter2",
+    "host=localhost dbname='x password=ab&hunter2",
+    "user:hunter2@host/db",
+    "postgresql:/user:hunter2@host/db",
+    "postgresql://user:hunter2",
+    "postgresql://user:a/b?hunter2=1@host/db",
+    "jdbc:postgresql://host/db?user=u&password=hunter2",
 ]
 
 
@@ -116,9 +147,7 @@ SECRET_DSNS = [
 def test_no_password_is_in_an_error_or_a_repr(dsn):
     with pytest.raises(ValueError) as error:
         settings(dsn=dsn)
-    assert "hunter2" not in str(error.value)
-    assert error.value.__suppress_context__
-    assert "hunter2" not in redact(dsn)
+    assert "hunter2" not in "".join(traceback.format_exception(error.value))
     assert "hunter2" not in repr(Settings(dsn=dsn))
 
 
