@@ -234,9 +234,9 @@ def _number(
         except (TypeError, ValueError, OverflowError):
             valid = False
         if not valid or not (least <= number <= most or number in also):
-            bounds = f"{least} or more" if most == inf else f"from {least} to {most}"
-            extra = "".join(f", or {other}" for other in also)
-            raise ValueError(f"{key} is {value!r}: it must be {unit}, {bounds}{extra}")
+            extra = "" if most == inf else f", {most} at most"
+            extra += "".join(f", or {other}" for other in also)
+            raise ValueError(f"{key} is {value!r}: it must be {unit}, {least} or more{extra}")
         return number
 
     return parse

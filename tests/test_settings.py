@@ -99,7 +99,7 @@ WRONG = [
     ({"dsn": DSN, "host": "db"}, "simpycity.dsn and simpycity.host are both set"),
     ({"dsn": "embedded:/x", "user": "me"}, "simpycity.dsn and simpycity.user are both set"),
     ({"dsn": "embedded: "}, "name the directory"),
-    ({"dsn": DSN, "pool_timeout": "1e10"}, "a number of seconds, from 0 to 2147483647"),
+    ({"dsn": DSN, "pool_timeout": "1e10"}, "seconds, 0 or more, 2147483647 at most"),
     ({"dsn": DSN, "hold_warning": "1e12"}, "simpycity.hold_warning is '1e12'"),
     ({"host": "db", "port": "abc"}, "simpycity.port is 'abc': it must be a number from 1 to 65535"),
     ({"host": "db", "port": 65536}, "simpycity.port is '65536'"),
