@@ -315,13 +315,13 @@ class Manager:
                 return left
         return [scope]
 
-    def end(self, kind: type[Scope]) -> None:
-        """End this thread's innermost scope of that class, if there is one.
+    def end(self, meant: Callable[[Scope], bool]) -> None:
+        """End the innermost scope of this thread for which ``meant`` is true, if there is one.
 
         With it ends what was begun inside it and not left.
         """
         for scope in reversed(self._scopes.get()):
-            if isinstance(scope, kind):
+            if not scope.ended and meant(scope):
                 for left in reversed(self.leave(scope)):
                     left.close()
                 return

@@ -22,7 +22,7 @@ def scope_tasks(manager: Manager) -> None:
         manager.enter(_Task(f"{task.name}[{task_id}]"))
 
     def end(task: Any, task_id: str, **_: Any) -> None:
-        manager.end(_Task)
+        manager.end(lambda scope: isinstance(scope, _Task))
 
     # Celery calls a receiver once for each dispatch_uid, however often this is called.
     uid = f"simpycity_template {manager.name}"

@@ -13,7 +13,9 @@ MIDDLEWARE = ["notes.rough_urls.middleware"]
 
 # What the page's application does not do, and others do.
 ROUGH_URLS = """
+from django.core.signals import request_finished, request_started
 from django.http import Http404, HttpResponse
+from django.test import Client
 from notes.urls import *
 from notes.model import *
 import threading
@@ -46,7 +48,30 @@ def background(request):
     forgetful.join()
     return HttpResponse("done")
 
+# What sends the signals of a request, and is not the request.
+def job():
+    request_started.send(sender="a job")
+    count()
+    request_finished.send(sender="a job")
+
+def client(page="/"):
+    assert Client(SERVER_NAME="127.0.0.1").get(page).status_code == 200
+
+def interrupted_by(other, name):
+    def view(request):
+        add("milk")
+        other()
+        manager.commit()
+        return HttpResponse(str(count().fetchone()[0]))
+    return path(name, view)
+
 urlpatterns += [path(view.__name__, view) for view in (fails, missing, endless, background)]
+urlpatterns += [
+    interrupted_by(job, "job"),
+    interrupted_by(lambda: HttpResponse("another").close(), "response"),
+    interrupted_by(client, "client"),
+    interrupted_by(lambda: client("/client"), "clients"),
+]
 """
 
 # One that begins scopes of its own, as a scheduler's thread does, and one that forgets.
@@ -79,7 +104,7 @@ from django.core.asgi import get_asgi_application
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.core.management import call_command
-from django.test import Client, RequestFactory
+from django.test import AsyncClient, Client, RequestFactory
 from django.test.utils import setup_test_environment
 from notes.model import count, manager
 setup_test_environment()
@@ -112,19 +137,17 @@ def begun():
     assert labels() == ["GET /numbers"]
     return response
 
-# Neither is closed.
+# It is never closed.
 dropped = begun()
 del dropped
-assert labels() == []
-kept = begun()
-Client().get("/")
 assert labels() == []
 
 request_started.send(sender="a job")
 assert manager.current() is None
 
 # A generator that is in a block of its own, and is kept.
-request_started.send(sender="a server", environ=RequestFactory().get("/").environ)
+environ = RequestFactory().get("/").environ
+request_started.send(sender="a server", environ=environ)
 block = manager.scope("never left")
 block.__enter__()
 count()
@@ -144,6 +167,14 @@ async def asynchronous(path):
 
 for path in ("/", "/numbers"):
     asyncio.run(asynchronous(path))
+
+# Its response is closed in another thread than it was made in.
+async def asynchronous_tests():
+    for _ in range(20):
+        assert (await AsyncClient().get("/")).json() == {"notes": before + 1}
+    assert len(labels()) == 1, labels()
+
+asyncio.run(asynchronous_tests())
 """
 
 
@@ -181,6 +212,16 @@ def test_a_client_that_goes_away_leaves_no_session_behind(rough, sessions):
         for _ in range(3):
             site.abandon("/endless")
         assert sessions.are_free(), site.log.read_text()
+
+
+@pytest.mark.parametrize(
+    "other, notes", [("job", 1), ("response", 1), ("client", 1), ("clients", 2)]
+)
+def test_what_sends_a_requests_signals_inside_it_does_not_end_it(rough, sessions, other, notes):
+    with rough.serve("notes.wsgi:application") as site:
+        assert site.get(f"/{other}") == (200, str(notes)), site.log.read_text()
+        assert sessions.are_free()
+    assert sessions.are_gone()
 
 
 def test_test_clients_commands_and_async_handlers_end_their_scopes(project, sessions):

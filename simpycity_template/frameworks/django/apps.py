@@ -13,6 +13,8 @@ from typing import Any
 from django.apps import AppConfig
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+from django.core.handlers.asgi import ASGIHandler
+from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
 
 from simpycity_template.frameworks import configured
@@ -45,15 +47,15 @@ class Simpycity(AppConfig):
         request_finished.connect(self.end)
 
     def begin(self, sender: Any, **request: Any) -> None:
-        """A request has begun; one that its server never closed ends with the next one."""
-        if isinstance(self.manager.current(), _Request):
-            self.end(sender)
+        """A request has begun, perhaps within another one, as a test client's does."""
         if "environ" in request:
             environ = request["environ"]
-            scope = _Request(request_label(environ))
+            scope = _Request(request_label(environ), sender)
         elif "scope" in request:
+            # The test client closes an asynchronous response in another thread.
+            self.end(sender)
             environ = request["scope"]
-            scope = _Request("{method} {path}".format_map(environ))
+            scope = _Request("{method} {path}".format_map(environ), sender)
         else:
             # A job that sends the signal so that Django looks after its own connections.
             return
@@ -62,11 +64,18 @@ class Simpycity(AppConfig):
 
     def end(self, sender: Any, **_: Any) -> None:
         """A request has ended: its response was sent, or its client went away."""
-        self.manager.end(_Request)
+        # The signal is also sent by such a job, and by any other response that is closed.
+        self.manager.end(lambda scope: isinstance(scope, _Request) and sender in scope.senders)
 
 
 class _Request(Scope):
-    """Told from a scope that stands around the request, such as a test's."""
+    """A request's scope, and who sends the signal that ends it."""
+
+    def __init__(self, label: str, handler: Any) -> None:
+        super().__init__(label)
+        served = isinstance(handler, type) and issubclass(handler, (WSGIHandler, ASGIHandler))
+        # Unlike a server's, the response of a test client does not know its handler.
+        self.senders = (handler,) if served else (handler, None)
 
 
 class _Guard:
