@@ -152,6 +152,16 @@ def test_every_file_opens_with_a_line_that_says_what_it_is_for(created, engine, 
             assert re.match(r"(<!DOCTYPE html>\n)?\s*(#|/\*|--|<!--!|\{#)", text), name
 
 
+@pytest.mark.parametrize("example", [True, False])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_no_code_is_wrong_where_the_package_is_called_like_a_variable(created, engine, example):
+    project = created[engine, example]
+    package = f"with{engine}{example}".lower()
+    for module in (project / package).rglob("*.py"):
+        used = {getattr(node, "id", "") for node in ast.walk(ast.parse(module.read_text()))}
+        assert package not in used, module
+
+
 def test_base_controller_cleans_up_in_its_call(created):
     tree = ast.parse((created["mako", True] / "withmakotrue/lib/base.py").read_text())
     call = next(node for node in ast.walk(tree) if getattr(node, "name", "") == "__call__")
