@@ -255,8 +255,12 @@ class Manager:
         from simpycity_template import embedded
 
         directory = settings.dsn.removeprefix(EMBEDDED).strip()
-        self._server = embedded.dsn(directory, settings.database or self.name)
-        return self._server
+        server = embedded.dsn(directory, settings.database or self.name)
+        with self._lock:
+            # To start a server takes seconds, in which configure() may have been called.
+            if self._settings is settings:
+                self._server = server
+        return server
 
     # --- for handles and for those who begin and end scopes ---
 
@@ -368,9 +372,10 @@ class Manager:
         return Pool(self.name, settings, partial(_connect, dsn, settings), self._events)
 
     def _connect(self, **options: Any) -> connection:
-        if self._server is not None:
+        server = self._server
+        if server is not None:
             try:
-                return psycopg2.connect(self._server, **options)
+                return psycopg2.connect(server, **options)
             except psycopg2.OperationalError:
                 # The embedded server may have stopped: dsn() starts it again.
                 pass

@@ -4,6 +4,7 @@ import gc
 import logging
 import select
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from time import monotonic
@@ -13,12 +14,13 @@ import psycopg2.extras
 import pytest
 import simpycity.config
 from psycopg2 import errors, extensions, sql
+from psycopg2.extensions import make_dsn, parse_dsn
 from simpycity.core import Function, FunctionTyped, Query, Raw
 from simpycity.handle import Handle
 from simpycity.model import SimpleModel
 from support import backend, end_session, in_thread, in_use, pid, until
 
-from simpycity_template import TransactionLost, get_manager, last_words, merging
+from simpycity_template import TransactionLost, embedded, get_manager, last_words, merging
 from simpycity_template.connection import END_TIMEOUT
 from simpycity_template.scope import Scope
 
@@ -127,6 +129,27 @@ class TestNames:
         manager.configure({"simpycity.dsn": dsn, "simpycity.pool_size": 1})
         assert backend() != before
         until(lambda: not witness_in("SELECT 1 FROM pg_stat_activity WHERE pid = %s", before))
+
+    def test_settings_that_come_while_an_embedded_server_starts_count(
+        self, make_manager, dsn, monkeypatch
+    ):
+        starts, configured = threading.Event(), threading.Event()
+
+        def start(directory, database):
+            starts.set()
+            configured.wait(20)
+            return make_dsn(dsn, dbname="postgres")
+
+        monkeypatch.setattr(embedded, "dsn", start)
+        manager = make_manager(dsn="embedded:/started")
+        with ThreadPoolExecutor(1) as threads:
+            started = threads.submit(manager.dsn)
+            starts.wait(20)
+            manager.configure({"simpycity.dsn": dsn})
+            configured.set()
+            started.result(20)
+        assert manager.dsn() == dsn
+        assert manager.handle().conn.info.dbname == parse_dsn(dsn)["dbname"]
 
     def test_a_second_manager_leaves_simpycitys_factory_alone(self, make_manager):
         first = make_manager()
