@@ -1,6 +1,7 @@
 """The manager: knows every open handle of the process, by scope, and frees them."""
 
 import atexit
+import inspect
 import logging
 import os
 import threading
@@ -415,7 +416,12 @@ class ScopeBlock:
         scope.close()
 
     def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Give each call of ``function`` a scope of its own."""
+        """Give each call of ``function`` a scope of its own.
+
+        Raises:
+            TypeError: it is a generator function or a coroutine function.
+        """
+        _refuse_what_runs_later(function, self._label)
 
         @wraps(function)
         def in_scope(*args: Any, **kwargs: Any) -> Any:
@@ -423,6 +429,19 @@ class ScopeBlock:
                 return function(*args, **kwargs)
 
         return in_scope
+
+
+def _refuse_what_runs_later(function: Callable[..., Any], label: str) -> None:
+    if inspect.isgeneratorfunction(function):
+        instead = f"put 'with manager.scope({label!r}):' around the loop that uses it"
+    elif inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        instead = "decorate a plain function, and await it with asyncio.to_thread()"
+    else:
+        return
+    raise TypeError(
+        f"scope({label!r}) cannot decorate {getattr(function, '__qualname__', function)}, whose body "
+        f"runs after its call has returned and the scope has ended: {instead}"
+    )
 
 
 def _connect(dsn: str, settings: Settings, **options: Any) -> connection:

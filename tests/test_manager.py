@@ -840,6 +840,27 @@ class TestScopes:
         assert backend() == mine
         assert [entry.label for entry in in_use(manager)] == ["MainThread"]
 
+    def test_a_scope_refuses_to_decorate_what_runs_after_its_end(self, manager):
+        def rows(count=1):
+            yield backend()
+
+        async def look():
+            return backend()
+
+        async def look_on():
+            yield backend()
+
+        cannot = r"scope\('job'\) cannot decorate .*{}.* the scope has ended: {}"
+        for function, advice in (
+            (rows, r"put 'with manager.scope\('job'\):' around the loop that uses it"),
+            (partial(rows, 2), "put 'with"),
+            (look, r"decorate a plain function, and await it with asyncio.to_thread\(\)"),
+            (look_on, "decorate a plain function"),
+        ):
+            name = getattr(function, "__name__", "rows")
+            with pytest.raises(TypeError, match=cannot.format(name, advice)):
+                manager.scope("job")(function)
+
     def test_a_scope_decorates_a_function(self, manager):
         @manager.scope("job")
         def job(depth):
