@@ -1,7 +1,13 @@
 """What `paster` says of mistakes: one sentence, and no traceback."""
 
+import socket
+from importlib.metadata import entry_points
+
 import pytest
+from paste.deploy import appconfig
 from projects import answers, change, create, paster, served, wait_until
+
+from simpycity_template.pylons_py3.mistakes import sentence
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +49,101 @@ def test_a_requirement_of_another_version_is_named(project, requirements):
     assert refusal(project, "routes") == (
         'HelloWorld needs Pylons>=2, and 1.0.3 is installed: pip install "Pylons>=2"'
     )
+
+
+def test_make_config_names_a_distribution_that_is_not_installed(project):
+    said = refusal(project, "make-config", "HelloWorl", "other.ini")
+    assert said == "HelloWorl is not installed here."
+
+
+# --- the command line ---
+
+
+def test_a_misspelt_template_is_refused_with_those_there_are(tmp_path):
+    done = paster("create", "-t", "simpicity", "HelloWorld", cwd=tmp_path)
+    (said,) = done.stdout.splitlines()
+    assert (done.returncode, done.stderr) == (2, "")
+    assert said.startswith("There is no template 'simpicity', but ")
+    for template in entry_points(group="paste.paster_create_template"):
+        assert template.name in said
+
+
+@pytest.mark.parametrize("command", ["serve", "setup-app", "shell"])
+def test_a_misspelt_ini_file_is_refused_with_the_one_that_was_meant(project, command):
+    assert refusal(project, command, "developmnt.ini") == (
+        f"There is no file {project}/developmnt.ini; is development.ini meant?"
+    )
+
+
+def test_an_address_that_another_server_has_is_named(project):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        change(project / "development.ini", "port", str(port))
+        assert refusal(project, "serve", "development.ini") == (
+            f"The server cannot listen (host = 127.0.0.1, port = {port}): Address already in use"
+        )
+
+
+# --- INI files ---
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("debug = true", "{ini}, line 1: neither a [section], nor a `name = value` below one."),
+        (
+            "[app:main]\nuse = egg:X\ndsn geheim",
+            "{ini}, line 3: neither a [section], nor a `name = value` below one.",
+        ),
+        ("[app:main]\na = 1\na = 2", "{ini}, line 3: [app:main] has a already."),
+        ("[app:main]\n[app:main]", "{ini}, line 2: there is a [app:main] already."),
+        ("[app:main]\nuse = egg:Nobodys", "{ini}: Nobodys is not installed; "),
+        ("[app:main]\nuse = egg:Pylons#none", "{ini}: Entry point 'none' not found in egg"),
+        ("[app:main]\nuse = call:nobodys:app", "{ini}: No module named 'nobodys'"),
+        ("[app:main]\ndebug = true", "{ini}: No loader given in section 'app:main'"),
+        ("[app:other]\nuse = egg:X", "No section 'main' (prefixed by 'app' or "),
+        ("[app:main]\nuse = config:none.ini", "There is no file {folder}/none.ini"),
+        (
+            "[app:main]\ndsn = geheim%40",
+            "{ini}: [app:main] dsn: write %% for a % that stands for itself; ",
+        ),
+        ("[app:main]\ndsn = geheim%(b)s", "{ini}: [app:main] dsn: write %% for a % that stands"),
+    ],
+)
+def test_a_mistake_in_an_ini_file_is_told(tmp_path, text, told):
+    ini = tmp_path / "its.ini"
+    ini.write_text(f"{text}\n")
+    with pytest.raises(Exception) as caught:
+        appconfig(f"config:{ini}")
+    said = sentence(caught.value)
+    assert said.startswith(told.format(ini=ini, folder=tmp_path))
+    assert "geheim" not in said
+
+
+def test_a_mistake_in_an_ini_file_is_told_by_paster(tmp_path):
+    (tmp_path / "its.ini").write_text("[app:main]\nuse egg\n")
+    for command in ("serve", "setup-app"):
+        assert refusal(tmp_path, command, "its.ini").startswith(f"{tmp_path}/its.ini, line 2: ")
+
+
+@pytest.mark.parametrize("kind", [LookupError, FileNotFoundError, ModuleNotFoundError])
+def test_an_error_of_the_application_keeps_its_traceback(tmp_path, monkeypatch, kind):
+    (tmp_path / "broken_application.py").write_text(f"raise {kind.__name__}('none')\n")
+    (tmp_path / "its.ini").write_text("[app:main]\nuse = call:broken_application:app\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(kind) as caught:
+        appconfig(f"config:{tmp_path}/its.ini")
+    assert sentence(caught.value) is None
+
+
+# --- questions ---
+
+
+def test_a_question_that_no_one_can_answer_is_told_so(project):
+    (project / "live.ini").write_text("changed\n")
+    done = paster("make-config", "HelloWorld", "live.ini", cwd=project)
+    assert (done.returncode, done.stderr) == (1, "\nNo one answers here; add --no-interactive.\n")
+    assert (project / "live.ini").read_text() == "changed\n"
 
 
 # --- serve --reload ---

@@ -607,6 +607,21 @@ CORRECTIONS += [
         times=2,
     ),
     Correction(
+        "a template that there is not",
+        "paste.script.create_distro",
+        why="It ended in a traceback.",
+        old="raise LookupError(\n                    'Template by name %r not found' % tmpl_name)",
+        new="raise BadCommand('There is no template %r, but %s' % (tmpl_name,\n"
+        "                    ', '.join(sorted(e.name for e in self.all_entry_points()))))",
+    ),
+    Correction(
+        "make-config for a distribution that is not installed",
+        "paste.script.appinstall",
+        why="easy_install is gone, and ended in its usage; `mistakes.py` says what is missing.",
+        old='print("Must install %s" % req)',
+        new="raise",
+    ),
+    Correction(
         "a mistake while `serve --reload` loads the application",
         "paste.script.serve",
         why="Only a SyntaxError was survived; after any other the command had to be typed again.",

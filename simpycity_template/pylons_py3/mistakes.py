@@ -4,15 +4,27 @@ One sentence on stderr, in place of a traceback that leads through PasteScript. 
 `paster serve --reload` waits until a mistake is mended, whatever it is.
 """
 
+import configparser
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from difflib import get_close_matches
+from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
 from functools import wraps
+from importlib.metadata import PackageNotFoundError
 from threading import Event
+from types import FrameType
 from typing import Any
 
 import pkg_resources
+
+# The settings that say where a server listens.
+ADDRESS = ("host", "port", "listen", "unix_socket")
+
+# What Paste calls in the standard library when it reads an INI file.
+CALLED = ("configparser", "importlib", "_frozen_importlib", "_frozen_importlib_external")
 
 
 def told(run: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -65,25 +77,78 @@ def sentence(error: Exception) -> str | None:
 
     if isinstance(error, BadCommand):
         return error.message
-    if isinstance(error, pkg_resources.DistributionNotFound):
-        return _missing(error.req, error.requirers)
+    if isinstance(error, pkg_resources.ResolutionError):
+        return _of_requirement(error)
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if isinstance(error, OSError):
+        for frame in frames:
+            if frame.f_code.co_name == "server_wrapper":
+                return _of_address(error, frame.f_locals["context"].local_conf)
+    return _of_file(error, frames) if _is_of_paste(frames) else None
+
+
+def _of_requirement(error) -> str | None:
     if isinstance(error, pkg_resources.VersionConflict):
-        needing = getattr(error, "required_by", ())
+        needing, lack = getattr(error, "required_by", ()), f"and {error.dist.version} is installed"
+    elif isinstance(error, pkg_resources.DistributionNotFound):
+        needing, lack = error.requirers, "which is not installed"
+        if not needing:
+            return f"{error.req} is not installed here."
+    else:
+        return None
+    needing = " and ".join(sorted(needing)) or "This"
+    return f'{needing} needs {error.req}, {lack}: pip install "{error.req}"'
+
+
+def _of_address(error: OSError, settings: dict[str, str]) -> str | None:
+    if error.errno not in (EACCES, EADDRINUSE, EADDRNOTAVAIL):
+        return None
+    given = [f"{key} = {settings[key]}" for key in ADDRESS if key in settings]
+    return f"The server cannot listen ({', '.join(given)}): {error.strerror}"
+
+
+def _is_of_paste(frames: list[FrameType]) -> bool:
+    """Tell whether an error was raised by Paste's own code, and not by what that called."""
+    names = [frame.f_globals.get("__name__", "") for frame in frames]
+    while names and names[-1].partition(".")[0] in CALLED:
+        names.pop()
+    return bool(names) and names[-1].startswith(("paste.deploy.", "paste.script.command"))
+
+
+def _of_file(error: Exception, frames: list[FrameType]) -> str | None:
+    """Say what is wrong in an INI file; no value of a setting, which may be a password."""
+    readers: list[Any] = [frame.f_locals.get("self") for frame in frames]
+    files = [reader.filename for reader in readers if hasattr(reader, "filename")]
+    where = files[-1] if files else getattr(error, "source", "The INI file")
+    if isinstance(error, EOFError):
+        return "\nNo one answers here; add --no-interactive."
+    if isinstance(error, FileNotFoundError):
+        return _of_missing(error.filename)
+    if isinstance(error, configparser.InterpolationError):
         return (
-            f"{_needs(error.req, needing)}, and {error.dist.version} is installed{_cure(error.req)}"
+            f"{where}: [{error.section}] {error.option}: write %% for a % that stands for itself; "
+            "%(name)s stands for another setting."
         )
+    if isinstance(error, configparser.DuplicateOptionError):
+        return f"{where}, line {error.lineno}: [{error.section}] has {error.option} already."
+    if isinstance(error, configparser.DuplicateSectionError):
+        return f"{where}, line {error.lineno}: there is a [{error.section}] already."
+    if isinstance(error, configparser.ParsingError):
+        line = getattr(error, "lineno", None) or error.errors[0][0]
+        return f"{where}, line {line}: neither a [section], nor a `name = value` below one."
+    if isinstance(error, PackageNotFoundError):
+        return (
+            f"{where}: {error.name} is not installed; "
+            "where that is its project: pip install --editable ."
+        )
+    if type(error) in (LookupError, ModuleNotFoundError):
+        return str(error) if where in str(error) else f"{where}: {error}"
     return None
 
 
-def _missing(requirement, needing) -> str:
-    if not needing:
-        return f"{requirement} is not installed here."
-    return f"{_needs(requirement, needing)}, which is not installed{_cure(requirement)}"
-
-
-def _needs(requirement, needing) -> str:
-    return f"{' and '.join(sorted(needing)) or 'This'} needs {requirement}"
-
-
-def _cure(requirement) -> str:
-    return f': pip install "{requirement}"'
+def _of_missing(path: str) -> str:
+    folder, name = os.path.split(path)
+    with suppress(OSError):
+        for meant in get_close_matches(name, os.listdir(folder or "."), n=1):
+            return f"There is no file {path}; is {meant} meant?"
+    return f"There is no file {path}"
