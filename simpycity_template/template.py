@@ -14,12 +14,14 @@ import os
 import re
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, ClassVar, NoReturn
 
 import tempita
@@ -90,6 +92,8 @@ def is_distribution(name: str) -> bool:
 def check_target(directory: str) -> None:
     """Refuse a place where the project cannot be written or would mix with other files."""
     if os.path.isdir(directory):
+        if not os.access(directory, os.R_OK):
+            refuse(f"{directory} exists and is not readable; choose another name or folder.")
         if os.listdir(directory):
             refuse(f"{directory} exists and has files in it; choose another name or folder.")
     elif os.path.lexists(directory):
@@ -173,7 +177,11 @@ class NewFolder:
         if error is None:
             return
         if self._made:
-            shutil.rmtree(self._made[-1], ignore_errors=True)
+            shutil.rmtree(self.directory, ignore_errors=True)
+            # Another project can have come into those around it.
+            with suppress(OSError):
+                for folder in self._made[1:]:
+                    folder.rmdir()
         else:
             for entry in self.directory.iterdir():
                 shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -201,6 +209,10 @@ class SimpycityTemplate(Template):
         super().__init__(name)
         # Made before the first question is asked, so Ctrl-C says one line from here on.
         sys.excepthook = _say_interrupted
+        for ending in (signal.SIGTERM, signal.SIGHUP):
+            # As nohup has it, SIGHUP is ignored.
+            if signal.getsignal(ending) is signal.SIG_DFL:
+                signal.signal(ending, _refuse_to_go_on)
 
     def template_dir(self) -> str:
         return str(PROJECT)
@@ -308,6 +320,11 @@ def _next_steps(directory: str, engine: str) -> str:
         "    paster setup-app development.ini\n"
         "    paster serve --reload development.ini"
     )
+
+
+def _refuse_to_go_on(number: int, frame: FrameType | None) -> NoReturn:
+    """Take back, on the way out, what is written so far; the signal alone would leave it there."""
+    refuse(f"ended by {signal.Signals(number).name}, and nothing was left behind.")
 
 
 def _say_interrupted(

@@ -18,10 +18,12 @@ import pytest
 from projects import ENGINES, PASTER, create, paster, run, wait_until
 from psycopg2.extensions import parse_dsn
 
+from simpycity_template.template import NewFolder
+
 CREATE = ("create", "-t", "simpycity")
 SITE = "sitecustomize.py"
-# Root can write everywhere, unless this right of its is taken away.
-BOUND = ["setpriv", "--bounding-set=-dac_override"] if os.geteuid() == 0 else []
+# Root can read and write everywhere, unless these rights of its are taken away.
+BOUND = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
 
 
 @pytest.fixture(scope="module")
@@ -349,6 +351,12 @@ def test_a_folder_that_is_not_writable_is_refused(tmp_path):
     assert "not writable" in refusal(tmp_path, "HelloWorld", through=BOUND)
 
 
+@pytest.mark.skipif(BOUND and not shutil.which("setpriv"), reason="root needs setpriv for it")
+def test_a_folder_that_may_not_be_listed_is_refused(tmp_path):
+    (tmp_path / "HelloWorld").mkdir(0o300)
+    assert "not readable" in refusal(tmp_path, "HelloWorld", through=BOUND)
+
+
 def test_a_place_where_no_folder_can_be_made_is_refused(tmp_path):
     assert "could not be written" in refusal(tmp_path, "-o", "/proc/nowhere", "HelloWorld")
 
@@ -403,7 +411,18 @@ def test_a_failing_egg_info_leaves_nothing_behind(tmp_path):
     assert not (tmp_path / "HelloWorld").exists()
 
 
-def test_ctrl_c_in_egg_info_leaves_nothing_behind(tmp_path):
+def test_a_project_that_cannot_be_finished_leaves_another_beside_it(tmp_path):
+    failing, other = (NewFolder(str(tmp_path / "new" / name)) for name in ("Failing", "Other"))
+    with pytest.raises(SystemExit), failing:
+        (tmp_path / "new/Failing").mkdir(parents=True)
+        with other:
+            (tmp_path / "new/Other").mkdir()
+        raise OSError("the disk is full")
+    assert sorted(tmp_path.rglob("*")) == [tmp_path / "new", tmp_path / "new/Other"]
+
+
+def interrupted_in_egg_info(tmp_path, ending):
+    """Create a project, send a signal meanwhile, and return the exit code and the last words."""
     reached = tmp_path / "reached"
     environment = with_site(
         tmp_path / "site", f"import time; open({str(reached)!r}, 'w'); time.sleep(60)"
@@ -415,14 +434,26 @@ def test_ctrl_c_in_egg_info_leaves_nothing_behind(tmp_path):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # Where nohup has started us, it is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
     wait_until(reached.exists)
     assert (tmp_path / "HelloWorld/setup.py").exists()
-    process.send_signal(signal.SIGINT)
+    process.send_signal(ending)
     _, said = process.communicate(timeout=30)
-    assert process.returncode == -signal.SIGINT
-    assert said == "\npaster create: interrupted, and nothing was left behind.\n"
     assert not (tmp_path / "HelloWorld").exists()
+    return process.returncode, said
+
+
+def test_ctrl_c_in_egg_info_leaves_nothing_behind(tmp_path):
+    said = "\npaster create: interrupted, and nothing was left behind.\n"
+    assert interrupted_in_egg_info(tmp_path, signal.SIGINT) == (-signal.SIGINT, said)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_that_ends_it_leaves_nothing_behind(tmp_path, ending):
+    said = f"paster create: ended by {ending.name}, and nothing was left behind.\n"
+    assert interrupted_in_egg_info(tmp_path, ending) == (1, said)
 
 
 def test_ctrl_c_among_the_files_leaves_nothing_behind(tmp_path):
