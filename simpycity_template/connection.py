@@ -13,6 +13,7 @@ import psycopg2
 from psycopg2 import errors, extensions
 
 from simpycity_template import fork
+from simpycity_template.errors import TransactionLost
 from simpycity_template.holder import Holder
 from simpycity_template.last_words import told
 from simpycity_template.merging import MergingConnection
@@ -116,6 +117,19 @@ class Connection(MergingConnection):
                     "the connection broke during COMMIT: whether the transaction was committed "
                     f"is unknown, and nothing was sent again ({str(error).strip()})"
                 ) from error
+
+    def check(self) -> None:
+        """Raise ``TransactionLost`` where it broke inside a transaction."""
+        if self.outcome_unknown:
+            raise TransactionLost(
+                "the connection broke during COMMIT, so nothing more can belong to that "
+                "transaction: call rollback() or cleanup(), then find out whether it was committed"
+            )
+        if self.broke_in_transaction():
+            raise TransactionLost(
+                "the connection broke inside a transaction and all of that transaction is gone: "
+                "call rollback() or cleanup(), then begin again"
+            )
 
     def clean(self, settings: Settings) -> None:
         """Make it as good as new for the next scope: ROLLBACK, never COMMIT.

@@ -9,7 +9,7 @@ psycopg2 makes them itself it calls a method written in Python for each value of
 import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Any, NoReturn
 
 import psycopg2
 from psycopg2 import extensions
@@ -90,13 +90,20 @@ def _in_scope(name: str) -> Any:
 
 def _speaking(cursor: Any, own: Any, *args: Any, **kwargs: Any) -> Any:
     """Call psycopg2's method ``own``, which speaks with the server."""
-    _check_scope(cursor)
-    connection = connection_of(cursor)
     with _turn(cursor):
+        _check_scope(cursor)
         try:
             return own(cursor, *args, **kwargs)
-        except psycopg2.DatabaseError as error:
-            raise_told(connection, error)
+        except psycopg2.Error as error:
+            _raise_told(cursor, error)
+
+
+def _raise_told(cursor: Any, error: psycopg2.Error) -> NoReturn:
+    connection = connection_of(cursor)
+    if cursor.holder and isinstance(error, psycopg2.InterfaceError):
+        # psycopg2 says of a connection that broke that the cursor is closed.
+        connection.check()
+    raise_told(connection, error)
 
 
 def _fetched(cursor: Any, own: Any, *args: Any) -> Any:
@@ -163,19 +170,20 @@ class ScopedCursor:
         self.merged = False
         if holder is None:
             return _speaking(self, _in_transaction(_execute), query, vars)
-        if connection.holder is not holder:
-            raise _scope_has_ended()
         holder.last_sql = query if isinstance(query, str) else repr(query)
         if holder.tag and isinstance(query, str):
             query = holder.tag + query
         with connection.turn:
+            # Only now: who had the turn before may have ended the scope.
+            if connection.holder is not holder:
+                raise _scope_has_ended()
             try:
                 connection.execute_on(self, query, vars)
             except BaseException as error:
                 if _was_committing(self):
                     connection.check_outcome(error)
-                if isinstance(error, psycopg2.DatabaseError):
-                    raise_told(connection, error)
+                if isinstance(error, psycopg2.Error):
+                    _raise_told(self, error)
                 raise
             finally:
                 if connection.shown or not connection.merges:
@@ -225,9 +233,10 @@ class ScopedCursor:
 
     def close(self: Any) -> None:
         """Close; the ROLLBACK at the end of its scope has closed a server-side one already."""
-        if self.name and self.holder is not getattr(connection_of(self), "holder", None):
-            return
-        _plain.close(self)
+        with _turn(self):
+            if self.name and self.holder is not getattr(connection_of(self), "holder", None):
+                return
+            _plain.close(self)
 
     def __iter__(self: Any) -> Any:
         """Iterate; Simpycity's raises RuntimeError after the last row on Python 3.7 and later."""

@@ -18,7 +18,7 @@ _CODES = {
 }
 
 
-def told(connection: Any, error: psycopg2.DatabaseError) -> psycopg2.DatabaseError:
+def told(connection: Any, error: psycopg2.Error) -> psycopg2.Error:
     """What ended the session of ``connection``, if ``error`` does not say it; or else ``error``."""
     if not connection.closed or error.pgcode is not None:
         return error
@@ -27,12 +27,12 @@ def told(connection: Any, error: psycopg2.DatabaseError) -> psycopg2.DatabaseErr
         return error
     code = next((code for text, code in _CODES.items() if text in heard), None)
     cause: Any = errors.lookup(code) if code else type(error)
-    said: psycopg2.DatabaseError = cause(heard)
+    said: psycopg2.Error = cause(heard)
     # As psycopg2 itself fills an error that comes from another process.
     said.__setstate__({"pgcode": code, "pgerror": heard})
     return said
 
 
-def raise_told(connection: Any, error: psycopg2.DatabaseError) -> NoReturn:
+def raise_told(connection: Any, error: psycopg2.Error) -> NoReturn:
     """Raise ``error``, or what ended the session of ``connection`` in its place."""
     raise told(connection, error) from None

@@ -61,19 +61,8 @@ class Hold:
 
     def check(self) -> None:
         """Raise ``TransactionLost`` where the connection broke inside a transaction."""
-        connection = self.connection
-        if self._given_back or not connection.closed:
-            return
-        if connection.outcome_unknown:
-            raise TransactionLost(
-                "the connection broke during COMMIT, so nothing more can belong to that "
-                "transaction: call rollback() or cleanup(), then find out whether it was committed"
-            )
-        if connection.broke_in_transaction():
-            raise TransactionLost(
-                "the connection broke inside a transaction and all of that transaction is gone: "
-                "call rollback() or cleanup(), then begin again"
-            )
+        if self.connection.closed and not self._given_back:
+            self.connection.check()
 
     def begin(self) -> None:
         """Begin a transaction; psycopg2 does it by itself unless in autocommit mode."""
@@ -180,6 +169,9 @@ class Hold:
         if self._given_back or connection.process != os.getpid():
             return
         self._given_back = True
+        # Before the ROLLBACK: what a cursor of this scope says meanwhile in another thread is rolled
+        # back, and then it says no more.
+        connection.holder = None
         try:
             if connection.closed:
                 self.holder.lost = connection.broke_in_transaction()

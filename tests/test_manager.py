@@ -1,6 +1,7 @@
 """What the manager promises: handles, scopes and transactions on a real PostgreSQL."""
 
 import gc
+import io
 import logging
 import select
 import threading
@@ -22,6 +23,7 @@ from support import backend, end_session, in_thread, in_use, pid, until
 
 from simpycity_template import TransactionLost, embedded, get_manager, last_words, merging
 from simpycity_template.connection import END_TIMEOUT
+from simpycity_template.pool import Pool
 from simpycity_template.scope import Scope
 
 
@@ -517,6 +519,30 @@ class TestLostConnections:
         manager.commit()
         assert notes() == [5]
 
+    def test_each_later_statement_is_told_also_those_of_a_cursor_that_was_kept(
+        self, manager, notes, kill
+    ):
+        handle = manager.handle()
+        cursor, named = handle.cursor(), handle.cursor(name="numbers")
+        named.execute("SELECT 1")
+        kill(backend())
+        with pytest.raises(errors.AdminShutdown):
+            cursor.execute("SELECT 1")
+        for speak in (
+            lambda: cursor.execute("SELECT 1"),
+            lambda: cursor.executemany("SELECT %s", [(1,)]),
+            lambda: cursor.callproc("now"),
+            lambda: cursor.copy_from(io.StringIO(), "notes"),
+            named.fetchone,
+            backend,
+        ):
+            with pytest.raises(TransactionLost, match="all of that transaction is gone"):
+                speak()
+        manager.rollback()
+        with pytest.raises(psycopg2.InterfaceError, match="call the query again"):
+            cursor.execute("SELECT 1")
+        assert backend()
+
     def test_cleanup_makes_a_lost_scope_usable(self, manager, notes, kill):
         insert(1)
         kill(backend())
@@ -937,6 +963,59 @@ class TestScopes:
                 speak()
         server_side.close()
         assert manager.handle().conn.get_transaction_status() == 2
+
+    SPEAK = (
+        lambda handle: partial(handle.cursor().execute, "INSERT INTO notes VALUES (1)"),
+        lambda handle: partial(
+            handle.cursor().executemany, "INSERT INTO notes VALUES (%s)", [(1,)]
+        ),
+        lambda handle: partial(handle.cursor().copy_from, io.StringIO("1\ttext\n"), "notes"),
+        lambda handle: handle.cursor(name="numbers").fetchone,
+    )
+
+    @pytest.mark.parametrize("cursor", SPEAK)
+    def test_a_cursor_does_not_speak_whose_scope_ends_while_it_waits_for_its_turn(
+        self, make_manager, notes, cursor
+    ):
+        manager = make_manager(pool_size=1, max_overflow=0)
+        speak = cursor(manager.handle())
+        connection = manager.hold(manager.handle()).connection
+        turn = connection.turn
+
+        class Turn:
+            def __enter__(self):
+                connection.turn = turn
+                manager.cleanup()
+                turn.acquire()
+
+            def __exit__(self, *error):
+                turn.release()
+
+        connection.turn = Turn()
+        with pytest.raises(psycopg2.InterfaceError, match="scope of this cursor has ended"):
+            speak()
+        insert(2)
+        manager.commit()
+        assert notes() == [2]
+
+    @pytest.mark.parametrize("cursor", SPEAK)
+    def test_nor_between_the_rollback_and_the_next_scope(
+        self, make_manager, notes, cursor, monkeypatch
+    ):
+        manager = make_manager(pool_size=1, max_overflow=0)
+        speak, checkin = cursor(manager.handle()), Pool.checkin
+
+        def late(pool, connection):
+            with pytest.raises(psycopg2.InterfaceError, match="scope of this cursor has ended"):
+                speak()
+            checkin(pool, connection)
+
+        monkeypatch.setattr(Pool, "checkin", late)
+        manager.cleanup()
+        monkeypatch.undo()
+        insert(2)
+        manager.commit()
+        assert notes() == [2]
 
 
 class TestStatus:
