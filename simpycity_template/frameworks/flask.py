@@ -6,7 +6,9 @@ a CLI command, a test, a job.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
+from typing import Any
 
 from simpycity_template.frameworks import configured, installed
 from simpycity_template.middleware import ManagerMiddleware
@@ -38,7 +40,11 @@ class Simpycity:
         # Not teardown_request: Flask tears a streamed request down before it is streamed.
         app.wsgi_app = ManagerMiddleware(app.wsgi_app, manager)  # type: ignore[method-assign]
         appcontext_pushed.connect(_begin, app)
-        app.teardown_appcontext(_end)
+        # Not teardown_appcontext: a function that was registered before would run later, and query
+        # in no scope; one that fails would leave ours out.
+        app.do_teardown_appcontext = _ending(  # type: ignore[method-assign]
+            app.do_teardown_appcontext
+        )
 
 
 def _begin(app: Flask, **_: object) -> None:
@@ -52,7 +58,15 @@ def _begin(app: Flask, **_: object) -> None:
         g.simpycity_scope.enter_context(manager.scope(label))
 
 
-def _end(error: BaseException | None) -> None:
-    scope = g.pop("simpycity_scope", None)
-    if scope is not None:
-        scope.close()
+def _ending(teardown: Callable[..., None]) -> Callable[..., None]:
+    """``teardown``, and then the end of the app context's scope."""
+
+    def do_teardown_appcontext(*arguments: Any, **options: Any) -> None:
+        try:
+            teardown(*arguments, **options)
+        finally:
+            scope = g.pop("simpycity_scope", None)
+            if scope is not None:
+                scope.close()
+
+    return do_teardown_appcontext

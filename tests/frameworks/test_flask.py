@@ -135,6 +135,40 @@ def test_an_app_context_is_a_scope(app, manager):
     assert labels(manager) == []
 
 
+def test_a_teardown_that_fails_leaves_no_scope_behind(app, manager):
+    @app.teardown_appcontext
+    def fails(error):
+        raise ZeroDivisionError
+
+    def job():
+        with app.app_context():
+            backend(manager)
+            raise AssertionError("the job itself")
+
+    for _ in range(2):
+        with pytest.raises(ZeroDivisionError):
+            job()
+        assert (manager.current(), labels(manager)) == (None, [])
+
+
+def test_a_teardown_that_was_registered_before_us_queries_in_the_scope(dsn):
+    app = Flask("flask teardown")
+    app.config["SIMPYCITY"] = {"dsn": dsn}
+    manager = get_manager(app.name)
+    backends = []
+
+    @app.teardown_appcontext
+    def audit(error):
+        backends.append(backend(manager))
+
+    Simpycity(app)
+    with app.app_context():
+        backends.append(backend(manager))
+    assert backends[0] == backends[1]
+    assert (manager.current(), labels(manager)) == (None, [])
+    manager.dispose()
+
+
 def test_a_command_names_its_scope(app, manager):
     @app.cli.command("look")
     def look():
