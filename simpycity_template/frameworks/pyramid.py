@@ -69,12 +69,13 @@ class _Request(Unit):
         super().__init__(manager, request.environ)
         self.response: Response | None = None
         self.__enter__()
-        request.add_finished_callback(self.finish)
+        # Before any that a request factory has added: where one fails, Pyramid calls no other.
+        request.finished_callbacks.appendleft(self.finish)
 
     def finish(self, request: Request) -> None:
         """End the scope, or leave it to a stream."""
         try:
-            # The application's own callbacks were added later, and may query.
+            # The application's own callbacks may query.
             while request.finished_callbacks:
                 request.finished_callbacks.popleft()(request)
         finally:

@@ -9,6 +9,7 @@ from pages import block, typed
 from projects import free_port
 from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
+from pyramid.request import Request
 from pyramid.response import FileResponse, Response
 from webtest import TestApp
 
@@ -157,8 +158,9 @@ def manager(manager):
 
 @pytest.fixture
 def application(manager, dsn):
-    def make(view, **settings):
-        with Configurator(settings={"simpycity.dsn": dsn, **settings}) as config:
+    def make(view, request_factory=None, **settings):
+        settings = {"simpycity.dsn": dsn, **settings}
+        with Configurator(settings=settings, request_factory=request_factory) as config:
             config.include("simpycity_template.frameworks.pyramid")
             config.add_route("page", "/page")
             config.add_view(view, route_name="page")
@@ -229,6 +231,28 @@ def test_a_page_made_of_the_streams_of_two_subrequests_gets_both_whole(applicati
 
     assert application(view).get("/page").body == b"001122"
     assert labels(manager) == []
+
+
+def test_a_request_whose_factory_added_a_failing_callback_ends(application, manager):
+    class Audited(Request):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            self.add_finished_callback(self.audit)
+
+        def audit(self, request):
+            seen.append(labels(manager))
+            raise ZeroDivisionError
+
+    def view(request):
+        backend(manager)
+        return Response("lost")
+
+    seen = []
+    app = application(view, request_factory=Audited)
+    with pytest.raises(ZeroDivisionError):
+        app.get("/page")
+    assert seen == [["GET /page"]]
+    assert (manager.current(), labels(manager)) == (None, [])
 
 
 def test_a_file_is_served_in_ranges(application):
