@@ -12,6 +12,10 @@ from prometheus_client.registry import Collector
 
 from simpycity_template.manager import Manager
 
+_GAUGES = {
+    "waiting": ("waiting", "Threads that wait for a connection"),
+    "max_connections": ("max_size", "The most connections there may be"),
+}
 _COUNTERS = {
     "connects": "Connections opened",
     "checkouts": "Connections handed to a scope",
@@ -28,39 +32,40 @@ _COUNTERS = {
 class ManagerCollector(Collector):
     """``REGISTRY.register(ManagerCollector(manager))``: all of ``manager.metrics()``.
 
-    The names begin with ``simpycity_``, and each number has the manager's name as a label.
+    The names begin with ``simpycity_``, and each number has its manager's name as a label. Several
+    managers share one collector, because a registry takes each name from one only.
     """
 
-    def __init__(self, manager: Manager) -> None:
-        self.manager = manager
+    def __init__(self, *managers: Manager) -> None:
+        self.managers = managers
 
     def collect(self) -> Iterator[Metric]:
         """Called by prometheus_client."""
-        metrics = self.manager.metrics()
-        name = self.manager.name
+        now = [(manager.name, manager.metrics()) for manager in self.managers]
         states = GaugeMetricFamily(
             "simpycity_connections", "Connections by state", labels=["manager", "state"]
         )
-        for state in ("in_use", "idle", "opening"):
-            states.add_metric([name, state], getattr(metrics, state))
+        for name, metrics in now:
+            for state in ("in_use", "idle", "opening"):
+                states.add_metric([name, state], getattr(metrics, state))
         yield states
-        for gauge, number, text in (
-            ("simpycity_waiting", metrics.waiting, "Threads that wait for a connection"),
-            ("simpycity_max_connections", metrics.max_size, "The most connections there may be"),
-        ):
-            family = GaugeMetricFamily(gauge, text, labels=["manager"])
-            family.add_metric([name], number)
+        for gauge, (attribute, text) in _GAUGES.items():
+            family = GaugeMetricFamily(f"simpycity_{gauge}", text, labels=["manager"])
+            for name, metrics in now:
+                family.add_metric([name], getattr(metrics, attribute))
             yield family
         for counter, text in _COUNTERS.items():
             count = CounterMetricFamily(f"simpycity_{counter}", text, labels=["manager"])
-            count.add_metric([name], getattr(metrics, counter))
+            for name, metrics in now:
+                count.add_metric([name], getattr(metrics, counter))
             yield count
         holds = HistogramMetricFamily(
             "simpycity_hold_seconds", "Seconds that connections were held", labels=["manager"]
         )
-        buckets = [
-            ("+Inf" if bound == float("inf") else str(bound), float(count))
-            for bound, count in metrics.hold_seconds.buckets
-        ]
-        holds.add_metric([name], buckets, metrics.hold_seconds.sum)
+        for name, metrics in now:
+            buckets = [
+                ("+Inf" if bound == float("inf") else str(bound), float(count))
+                for bound, count in metrics.hold_seconds.buckets
+            ]
+            holds.add_metric([name], buckets, metrics.hold_seconds.sum)
         yield holds

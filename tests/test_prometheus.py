@@ -40,6 +40,20 @@ def test_every_number_is_there_with_the_managers_name(make_manager):
     assert text.count("# HELP") == 13
 
 
+def test_several_managers_share_a_collector(make_manager):
+    managers = [make_manager(pool_size=size, max_overflow=0) for size in (2, 3)]
+    registry = prometheus_client.CollectorRegistry(auto_describe=True)
+    registry.register(ManagerCollector(*managers))
+    for manager in managers:
+        labels = {"manager": manager.name}
+        most = registry.get_sample_value("simpycity_max_connections", labels)
+        assert most == manager.metrics().max_size
+        for name in ("simpycity_connects_total", "simpycity_hold_seconds_count"):
+            assert registry.get_sample_value(name, labels) == 0
+        labels["state"] = "idle"
+        assert registry.get_sample_value("simpycity_connections", labels) == 0
+
+
 def test_the_endpoint_on_the_page_answers_with_the_numbers_of_its_table(manager):
     page = "docs/connections.rst"
     (code,) = (one.text for one in blocks(page, "python") if "ManagerCollector" in one.text)
