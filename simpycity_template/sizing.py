@@ -36,16 +36,26 @@ class Outcome:
         waits: seconds that each waited for a connection, those that gave up included.
         timeouts: how many gave up.
         held: seconds of all connections in use, added up.
+        thread_waits: seconds that each waited for a thread, before it asked for a connection.
+        end: seconds until the last had its answer.
     """
 
     waits: list[float]
     timeouts: int
     held: float
+    thread_waits: list[float]
+    end: float
 
     @property
     def mean_wait(self) -> float:
         """Seconds."""
         return sum(self.waits) / len(self.waits) if self.waits else 0.0
+
+    @property
+    def mean_thread_wait(self) -> float:
+        """Seconds."""
+        waits = self.thread_waits
+        return sum(waits) / len(waits) if waits else 0.0
 
     @property
     def timeout_share(self) -> float:
@@ -71,6 +81,8 @@ class _Process:
         self.events: list[tuple[float, int, int]] = []
         self.numbers = 0
         self.waits: list[float] = []
+        self.thread_waits: list[float] = []
+        self.end = 0.0
         self.timeouts = 0
         self.held = 0.0
 
@@ -79,6 +91,7 @@ class _Process:
             self.backlog.append(request)
             return
         self.free_threads -= 1
+        self.thread_waits.append(now - request.arrival)
         if self.free_connections:
             self.free_connections -= 1
             self._take(request, now, waited=0.0)
@@ -108,6 +121,7 @@ class _Process:
         heapq.heappush(self.events, (now + request.hold, ENDS, 0))
 
     def _leave(self, now: float) -> None:
+        self.end = now
         self.free_threads += 1
         if self.backlog:
             self.arrive(self.backlog.popleft(), now)
@@ -147,11 +161,11 @@ def simulate(
         process.arrive(request, request.arrival)
     while process.events:
         process.next_event()
-    return Outcome(process.waits, process.timeouts, process.held)
+    return Outcome(process.waits, process.timeouts, process.held, process.thread_waits, process.end)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns 1 where the server does not allow that many connections."""
+    """The command; returns 1 where it cannot work: too many connections, or too few for the load."""
     given = _parser().parse_args(arguments)
     random = Random(given.seed)
     outcomes = [
@@ -167,13 +181,16 @@ def main(arguments: list[str] | None = None) -> int:
         [wait for outcome in outcomes for wait in outcome.waits],
         sum(outcome.timeouts for outcome in outcomes),
         sum(outcome.held for outcome in outcomes),
+        [wait for outcome in outcomes for wait in outcome.thread_waits],
+        max(outcome.end for outcome in outcomes),
     )
     most = given.processes * min(given.pool, given.threads)
     allowed = given.max_connections - RESERVED
-    busy = whole.held / (given.seconds * given.processes * given.pool)
+    busy = whole.held / (max(given.seconds, whole.end) * most)
     print(f"requests           {len(whole.waits)} in {given.seconds:g} s")
     print(f"connections        {most} at most, of {allowed} that the server allows")
-    print(f"in use             {busy:.0%} of the pools in the mean")
+    print(f"in use             {busy:.0%} of these in the mean")
+    print(f"wait for a thread  {whole.mean_thread_wait * 1000:.1f} ms in the mean")
     print(f"wait, mean         {whole.mean_wait * 1000:.1f} ms")
     print(f"wait, 95 % within  {whole.wait_below(0.95) * 1000:.1f} ms")
     print(f"wait, 99 % within  {whole.wait_below(0.99) * 1000:.1f} ms")
@@ -182,6 +199,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(
             f"{most} connections are more than the server allows: make --pool, --threads or "
             "--processes smaller, raise max_connections, or put PgBouncer between",
+            file=sys.stderr,
+        )
+        return 1
+    if (needed := given.rate * given.query_time) > most:
+        print(
+            f"the requests need {needed:g} connections in the mean, and can use {most}: whatever "
+            "the waits are here, they grow for as long as the requests come; make --threads, "
+            "--pool or --processes larger, or the queries faster",
             file=sys.stderr,
         )
         return 1

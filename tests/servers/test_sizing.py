@@ -47,6 +47,23 @@ def test_it_says_where_the_server_does_not_allow_so_many(capsys):
     assert main([*load, "--processes", "12"]) == 0
 
 
+def test_it_says_where_the_load_is_more_than_the_threads_and_connections_can_do(capsys):
+    load = ["--rate", "20", "--query-time", "1", "--seconds", "60", "--processes", "2"]
+    for few in (["--threads", "1"], ["--pool", "1"]):
+        assert main([*load, *few, "--timeout", "1000000"]) == 1
+        said = capsys.readouterr()
+        assert "need 20 connections in the mean, and can use 2" in said.err
+        assert "in use             100% of these" in said.out
+    assert main([*load, "--threads", "15"]) == 0
+
+
+def test_the_wait_for_a_thread_is_told_apart_from_that_for_a_connection():
+    arriving = [Request(arrival=0.0, hold=2.0), Request(arrival=0.5, hold=1.0)]
+    assert simulate(arriving, pool=2, threads=1).thread_waits == [0.0, 1.5]
+    assert simulate(arriving, pool=1, threads=2).thread_waits == [0.0, 0.0]
+    assert simulate(arriving, pool=1, threads=2).waits == [0.0, 1.5]
+
+
 @pytest.mark.parametrize("wrong", [["--rate", "0"], ["--pool", "1.5"], ["--timeout", "inf"]])
 def test_a_wrong_number_is_named(capsys, wrong):
     with pytest.raises(SystemExit):
