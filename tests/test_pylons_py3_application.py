@@ -460,9 +460,9 @@ def test_controllers_are_made_and_their_tests_pass(project):
     paster("controller", "notes", cwd=project)
     paster("controller", "admin/users", cwd=project)
     assert "map.resource" in paster("restcontroller", "comment", "comments", cwd=project)
-    assert "from small.lib.base import BaseController, render" in (
-        project / "small" / "controllers" / "notes.py"
-    ).read_text(encoding="utf-8")
+    written = (project / "small" / "controllers" / "notes.py").read_text(encoding="utf-8")
+    assert "from small.lib.base import BaseController, render" in written
+    assert "return render('/notes.mako')" in written
     assert (project / "small" / "controllers" / "admin" / "__init__.py").exists()
     (project / "small" / "controllers" / "notes.py").unlink()
     # Its test is still there, and is what it would write.
@@ -517,10 +517,12 @@ def test_a_project_with_sqlalchemy_creates_its_tables(tmp_path):
     assert "ä" in paster("shell", cwd=project, stdin=lines)
 
 
-@pytest.mark.parametrize("engine", ["genshi", "jinja2"])
-def test_a_project_uses_the_template_engine_that_was_asked_for(tmp_path, engine):
+@pytest.mark.parametrize(("engine", "page"), [("genshi", "html"), ("jinja2", "jinja2")])
+def test_a_project_uses_the_template_engine_that_was_asked_for(tmp_path, engine, page):
     options = ["-t", "pylons", "Other", f"template_engine={engine}", "--no-interactive"]
     paster("create", *options, cwd=tmp_path)
     package = tmp_path / "Other" / "other"
     assert f"render_{engine} as render" in (package / "lib" / "base.py").read_text()
+    paster("controller", "notes", cwd=tmp_path / "Other")
+    assert f"return render('/notes.{page}')" in (package / "controllers/notes.py").read_text()
     paster("routes", cwd=tmp_path / "Other")

@@ -375,6 +375,21 @@ CORRECTIONS = [
         new="if ie.name in (package + '.lib', package + '.lib.base'):",
     ),
     Correction(
+        "how the template of a controller is filled in",
+        "pylons.commands",
+        why="An entry below corrects its text.",
+        old="template_renderer=paste_script_template_renderer",
+        new="template_renderer=_py3.render_template",
+        times=4,
+    ),
+    Correction(
+        "what the page of a controller ends with",
+        "pylons.commands",
+        why="It was said to be one for Mako in each project.",
+        old="'tmpl_name': name,",
+        new="'tmpl_name': name + _py3.page_ending(base_package),",
+    ),
+    Correction(
         "an error typed into the shell",
         "pylons.commands",
         why="Without IPython the console ran where its ImportError was handled, and Python 3 shows "
@@ -648,7 +663,8 @@ CORRECTIONS += [
     ),
 ]
 
-# The files that `paster create -t pylons` writes; they are named by their path in the package.
+# The files that `paster create -t pylons` and `paster controller` write; they are named by their
+# path in the package.
 CORRECTIONS += [
     Correction(
         "how Pylons' templates are filled in",
@@ -663,6 +679,13 @@ CORRECTIONS += [
         why="The answer was thrown away, and each project was one for Mako.",
         old="vars['template_engine'] = 'mako'\n\n        template_engine = 'mako'",
         new="\n\n        template_engine = vars['template_engine']",
+    ),
+    Correction(
+        "the page of a controller",
+        "templates/controller.py_tmpl",
+        why="Its name is whole.",
+        old="{{tmpl_name}}.mako",
+        new="{{tmpl_name}}",
     ),
     Correction(
         "where declarative_base is",

@@ -1,6 +1,7 @@
 """What corrected lines call; they know it as ``_py3``."""
 
 import gettext
+import sys
 from contextlib import suppress
 from types import SimpleNamespace
 
@@ -195,6 +196,18 @@ class Translations(NullTranslations, gettext.GNUTranslations):
 def render_template(content, vars, filename=None):
     """Correct one of Pylons' own templates, and fill it in, as Tempita's renderer does."""
     return paste_script_template_renderer(correct(content, filename), vars, filename)
+
+
+PAGE_ENDINGS = {"render_genshi": ".html", "render_jinja2": ".jinja2"}
+
+
+def page_ending(package):
+    """Return what the names of a project's pages end with, by the function that renders them."""
+    for module in (f"{package}.lib.base", f"{package}.controllers"):
+        render = getattr(sys.modules.get(module), "render", None)
+        if render is not None:
+            return PAGE_ENDINGS.get(getattr(render, "__name__", ""), ".mako")
+    return ".mako"
 
 
 class _Plugin:
