@@ -82,9 +82,16 @@ def sentence(error: Exception) -> str | None:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     if isinstance(error, OSError):
         for frame in frames:
+            # PasteDeploy's, around the server that an INI file names.
             if frame.f_code.co_name == "server_wrapper":
                 return _of_address(error, frame.f_locals["context"].local_conf)
-    return _of_file(error, frames) if _is_of_paste(frames) else None
+    if not _is_of_paste(frames):
+        return None
+    if isinstance(error, EOFError):
+        return "\nNo one answers here; add --no-interactive."
+    if isinstance(error, FileNotFoundError):
+        return _of_missing(error.filename)
+    return _of_file(error, frames)
 
 
 def _of_requirement(error) -> str | None:
@@ -115,15 +122,19 @@ def _is_of_paste(frames: list[FrameType]) -> bool:
     return bool(names) and names[-1].startswith(("paste.deploy.", "paste.script.command"))
 
 
+def _of_missing(path: str) -> str:
+    folder, name = os.path.split(path)
+    with suppress(OSError):
+        for meant in get_close_matches(name, os.listdir(folder or "."), n=1):
+            return f"There is no file {path}; is {meant} meant?"
+    return f"There is no file {path}"
+
+
 def _of_file(error: Exception, frames: list[FrameType]) -> str | None:
     """Say what is wrong in an INI file; no value of a setting, which may be a password."""
     readers: list[Any] = [frame.f_locals.get("self") for frame in frames]
     files = [reader.filename for reader in readers if hasattr(reader, "filename")]
     where = files[-1] if files else getattr(error, "source", "The INI file")
-    if isinstance(error, EOFError):
-        return "\nNo one answers here; add --no-interactive."
-    if isinstance(error, FileNotFoundError):
-        return _of_missing(error.filename)
     if isinstance(error, configparser.InterpolationError):
         return (
             f"{where}: [{error.section}] {error.option}: write %% for a % that stands for itself; "
@@ -144,11 +155,3 @@ def _of_file(error: Exception, frames: list[FrameType]) -> str | None:
     if type(error) in (LookupError, ModuleNotFoundError):
         return str(error) if where in str(error) else f"{where}: {error}"
     return None
-
-
-def _of_missing(path: str) -> str:
-    folder, name = os.path.split(path)
-    with suppress(OSError):
-        for meant in get_close_matches(name, os.listdir(folder or "."), n=1):
-            return f"There is no file {path}; is {meant} meant?"
-    return f"There is no file {path}"
