@@ -73,6 +73,12 @@ def apply(manager: "Manager", path: str | Path) -> None:
             at = None
     except psycopg2.Error as error:
         raise SchemaError(_explain(error, path, text, at)) from error
+    except UnicodeEncodeError as error:
+        line = _line(text, (at or 0) + error.start)
+        raise SchemaError(
+            f"{path}, line {line}: {error.object[error.start]!r} is not in the encoding of the "
+            "database, or else of the DSN; make the database with ENCODING 'UTF8'"
+        ) from error
     except RuntimeError as error:
         # There is no embedded server, or no setting that says where the database is.
         raise SchemaError(f"{path}: {error}") from error
@@ -90,7 +96,7 @@ def statements(text: str) -> Iterator[tuple[int, int]]:
         kind, here = token.lastgroup, position
         position = token.end()
         if kind == "comment":
-            position = _end_of_comment(text, here)
+            position = end_of_comment(text, here)
         if kind in ("space", "comment"):
             continue
         if kind == "semicolon" and not parentheses and not blocks:
@@ -123,7 +129,7 @@ def _block(words: list[str]) -> int:
     return {"CASE": 1, "END": -1}.get(words[-1], 0)
 
 
-def _end_of_comment(text: str, start: int) -> int:
+def end_of_comment(text: str, start: int) -> int:
     """Return where a comment ends that may have others inside."""
     depth = 0
     for edge in _COMMENT_EDGE.finditer(text, start):

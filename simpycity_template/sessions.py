@@ -11,6 +11,7 @@ from psycopg2.extensions import parse_dsn
 from psycopg2.extras import NamedTupleCursor
 
 from simpycity_template import tag
+from simpycity_template.schema import end_of_comment
 
 CONNECT_TIMEOUT = 5
 """Seconds, where the DSN says nothing."""
@@ -140,27 +141,30 @@ def masked(sql: str) -> str:
     psycopg2 puts the parameters into the statement before it is sent, so what PostgreSQL shows
     has the data of users in it. The server may have cut it off in the middle of a text.
     """
-    return " ".join(_VALUE.sub(_mask, sql).split())
+    shown, position = [], 0
+    while found := _TOKEN.search(sql, position):
+        shown.append(sql[position : found.start()])
+        position = found.end()
+        if found["comment"]:
+            position = end_of_comment(sql, found.start())
+        shown.append(found["name"] or (" " if found["comment"] or found["remark"] else "?"))
+    shown.append(sql[position:])
+    return " ".join("".join(shown).split())
 
 
-# In this order: what looks like a value inside a quoted name or a word is none.
-_VALUE = re.compile(
+# Names, too, as what looks like a value inside of one is none; all else that is found is a value.
+_TOKEN = re.compile(
     r"""
-      (?P<keep>  "(?:[^"]|"")*" | [^\W\d][\w$]* (?! ['\w$] | &' ) )
-    | (?P<comment> --[^\n]* | /\*.*?(?:\*/|\Z) )
+      (?P<remark>  --[^\n]* )
+    | (?P<comment> /\* )
     | [eE]'(?:[^'\\]|\\.|'')*(?:'|\\?\Z)
     | (?:[bBxXnN]|[uU]&)?'(?:[^']|'')*(?:'|\Z)
     | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
+    | (?P<name>    "(?:[^"]|"")*" | [^\W\d][\w$]* )
     | \d[\w.]* | \.\d\w*
     """,
     re.VERBOSE | re.DOTALL,
 )
-
-
-def _mask(found: re.Match[str]) -> str:
-    if found["keep"] is not None:
-        return found["keep"]
-    return " " if found["comment"] is not None else "?"
 
 
 def _session(row: Any, names: dict[int, str]) -> Session:

@@ -165,3 +165,12 @@ def test_several_at_once_do_it_one_after_the_other(apply, value):
         thread.join()
     assert problems == []
     assert value("SELECT f()") == 1
+
+
+def test_a_letter_that_the_databases_encoding_lacks_is_found_by_its_line(
+    make_manager, dsn, tmp_path
+):
+    path = tmp_path / "schema.sql"
+    path.write_text(TABLE + "-- ü\nSELECT 'ü',\n  '€'", encoding="utf-8")
+    with pytest.raises(SchemaError, match="schema.sql, line 4: '€' is not in the encoding"):
+        schema.apply(make_manager(dsn=f"{dsn} client_encoding=LATIN1"), path)
