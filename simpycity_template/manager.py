@@ -95,7 +95,8 @@ class Manager:
             config: an INI section, ``pylons.config``, or any mapping.
             prefix: what the keys begin with.
             default: become Simpycity's handle factory, so that every ``Function``, ``SimpleModel``
-                and ``Handle`` that names no other manager uses this one.
+                and ``Handle`` that names no other manager uses this one; unless the setting
+                ``default`` is false.
 
         Raises:
             ValueError: a setting is wrong; the message names it.
@@ -107,8 +108,8 @@ class Manager:
                 self._settings, self._server = settings, None
                 pools, self._pools = self._pools, pools
         _close(pools)
-        if default:
-            simpycity.config.handle_factory = self.config.handle_factory
+        if default and settings.default:
+            self._become_default(prefix)
 
     @property
     def settings(self) -> Settings | None:
@@ -381,6 +382,18 @@ class Manager:
                 # The embedded server may have stopped: dsn() starts it again.
                 pass
         return _connect(self.dsn(), self._configured(), **options)
+
+    def _become_default(self, prefix: str) -> None:
+        before = getattr(simpycity.config.handle_factory, "__self__", None)
+        if isinstance(before, Config) and before.manager is not self:
+            log.warning(
+                "queries that name no manager now use %r and no longer %r, also where that "
+                "manager's application makes them: set %sdefault = false for one of the two",
+                self.name,
+                before.manager.name,
+                prefix,
+            )
+        simpycity.config.handle_factory = self.config.handle_factory
 
     def _forked(self) -> None:
         self._lock = threading.RLock()

@@ -73,6 +73,7 @@ class Settings:
         hold_warning: seconds after which a held connection is logged; 0 is never.
         tag_statements: whether each statement begins with a comment that names its holder.
         status_page: who may see the page ``/_connections``, as networks; none is nobody.
+        default: whether queries that name no manager use this one.
     """
 
     dsn: str = field(repr=False)
@@ -86,6 +87,7 @@ class Settings:
     hold_warning: float = 0.0
     tag_statements: bool = False
     status_page: tuple[Network, ...] = ()
+    default: bool = True
 
     @property
     def max_size(self) -> int:
@@ -293,4 +295,5 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "hold_warning": _number(float, "a number of seconds", 0, SECONDS_MAX),
     "tag_statements": _one_of(_TRUTH),
     "status_page": _networks,
+    "default": _one_of(_TRUTH),
 }

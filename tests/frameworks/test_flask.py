@@ -6,6 +6,8 @@ import pytest
 from flask import Flask, Response
 from pages import block, typed
 from projects import free_port
+from psycopg2.extensions import parse_dsn
+from simpycity.core import Raw
 
 from simpycity_template import get_manager
 from simpycity_template.frameworks.flask import Simpycity
@@ -234,6 +236,40 @@ def test_what_the_test_client_streams_is_whole_or_an_error(app, manager):
     assert labels(manager) == []
     with pytest.raises(RuntimeError, match="body of 'GET /export' was cut"):
         cut.get_data()
+
+
+def shop_and_admin(server, **shop):
+    """Two applications that say where their queries run, and their managers' databases."""
+    apps, databases = [], {}
+    for name, settings in {"shop": shop, "admin": {}}.items():
+        app = Flask(f"flask {name}")
+        dsn = server.create_database()
+        app.config["SIMPYCITY"] = {"dsn": dsn, **settings}
+        Simpycity(app)
+        apps.append(app)
+        databases[name] = parse_dsn(dsn)["dbname"]
+    return *apps, databases
+
+
+def test_an_application_that_is_not_the_default_names_its_manager(server, caplog):
+    shop, admin, databases = shop_and_admin(server, default=False)
+    manager = shop.extensions["simpycity"]
+    where = Raw("SELECT current_database()")
+    there = Raw("SELECT current_database()", handle=manager.handle())
+    shop.add_url_rule("/", view_func=lambda: there().fetchone()[0])
+    admin.add_url_rule("/", view_func=lambda: where().fetchone()[0])
+    for app, name in ((shop, "shop"), (admin, "admin")):
+        assert app.test_client().get("/").text == databases[name]
+        assert labels(app.extensions["simpycity"]) == []
+    assert "flask shop" not in caplog.text
+    for app in (shop, admin):
+        app.extensions["simpycity"].dispose()
+
+
+def test_an_application_that_takes_the_default_from_another_is_told(server, caplog):
+    shop_and_admin(server)
+    assert "now use 'flask admin' and no longer 'flask shop'" in caplog.text
+    assert "set SIMPYCITY.default = false for one of the two" in caplog.text
 
 
 def test_missing_settings_are_told_where_they_belong():

@@ -11,6 +11,7 @@ from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 from pyramid.request import Request
 from pyramid.response import FileResponse, Response
+from simpycity.core import Raw
 from webtest import TestApp
 
 from simpycity_template import get_manager
@@ -268,6 +269,14 @@ def test_tweens_by_hand_without_ours_are_refused(application):
     ours = "simpycity_template.frameworks.pyramid.scope_tween_factory"
     app = application(lambda request: Response("ok"), **{"pyramid.tweens": f"{ours} {tweens}"})
     assert app.get("/page").text == "ok"
+
+
+def test_an_application_need_not_be_the_default(application, manager, make_manager):
+    default = make_manager()
+    application(lambda request: Response("ok"), **{"simpycity.default": "false"})
+    with default.scope("names no manager"):
+        Raw("SELECT 1")()
+        assert (labels(default), labels(manager)) == (["names no manager"], [])
 
 
 def test_missing_settings_are_told():
