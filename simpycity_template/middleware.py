@@ -17,6 +17,9 @@ from simpycity_template.scope import Scope
 
 log = logging.getLogger("simpycity_template")
 
+COMPUTED = "simpycity.computed"
+"""In a request's environ: the manager whose scope its response, though no list, needs no more."""
+
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -51,6 +54,9 @@ def respond_in_scope(
     if is_complete(body, environ):
         unit.close()
         return body
+    if environ.get(COMPUTED) is manager:
+        # It stays a stream, because what is called when it is closed may query.
+        unit.close()
     return Stream(body, unit)
 
 

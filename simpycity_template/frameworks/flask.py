@@ -11,11 +11,11 @@ from contextlib import ExitStack
 from typing import Any
 
 from simpycity_template.frameworks import configured, installed
-from simpycity_template.middleware import ManagerMiddleware
+from simpycity_template.middleware import COMPUTED, ManagerMiddleware
 
 with installed("flask"):
     import click
-    from flask import Flask, appcontext_pushed, g
+    from flask import Flask, Response, appcontext_pushed, g, request, request_finished
 
 
 class Simpycity:
@@ -39,12 +39,19 @@ class Simpycity:
         app.extensions["simpycity"] = manager
         # Not teardown_request: Flask tears a streamed request down before it is streamed.
         app.wsgi_app = ManagerMiddleware(app.wsgi_app, manager)  # type: ignore[method-assign]
+        request_finished.connect(_finish, app)
         appcontext_pushed.connect(_begin, app)
         # Not teardown_appcontext: a function that was registered before would run later, and query
         # in no scope; one that fails would leave ours out.
         app.do_teardown_appcontext = _ending(  # type: ignore[method-assign]
             app.do_teardown_appcontext
         )
+
+
+def _finish(app: Flask, response: Response, **_: object) -> None:
+    """Tell a page from a stream: Werkzeug wraps the body of both."""
+    manager = app.extensions["simpycity"]
+    request.environ[COMPUTED] = manager if response.is_sequence else None
 
 
 def _begin(app: Flask, **_: object) -> None:

@@ -8,6 +8,7 @@ from pages import block, typed
 from projects import free_port
 from psycopg2.extensions import parse_dsn
 from simpycity.core import Raw
+from werkzeug.test import EnvironBuilder
 
 from simpycity_template import get_manager
 from simpycity_template.frameworks.flask import Simpycity
@@ -217,6 +218,34 @@ def test_a_streamed_response_is_freed_when_it_is_closed(app, manager):
     assert labels(manager) == ["GET /"]
     response.close()
     assert labels(manager) == []
+
+
+def test_a_page_keeps_no_connection_until_its_client_has_read_it(app, manager):
+    closed = []
+
+    @app.get("/page")
+    def page():
+        backend(manager)
+        response = Response("computed")
+        response.call_on_close(lambda: closed.append(backend(manager)))
+        return response
+
+    @app.get("/stream")
+    def stream():
+        backend(manager)
+        return Response(iter(["computed"]))
+
+    @app.teardown_request
+    def teardown(error):
+        assert labels(manager) in (["GET /page"], ["GET /stream"])
+
+    for path, held in {"/page": [], "/stream": ["GET /stream"]}.items():
+        body = app.wsgi_app(EnvironBuilder(path).get_environ(), lambda *response: None)
+        assert labels(manager) == held
+        assert b"".join(body) == b"computed"
+        body.close()
+        assert (manager.current(), labels(manager)) == (None, [])
+    assert closed
 
 
 def test_what_the_test_client_streams_is_whole_or_an_error(app, manager):
