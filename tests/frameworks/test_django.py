@@ -13,6 +13,7 @@ MIDDLEWARE = ["notes.rough_urls.middleware"]
 
 # What the page's application does not do, and others do.
 ROUGH_URLS = """
+from asgiref.sync import sync_to_async
 from django.core.signals import request_finished, request_started
 from django.http import Http404, HttpResponse
 from django.test import Client
@@ -65,6 +66,14 @@ def interrupted_by(other, name):
         return HttpResponse(str(count().fetchone()[0]))
     return path(name, view)
 
+def labels():
+    count()
+    return str([entry.label for entry in manager.status() if entry.state == "in use"])
+
+async def asynchronous(request):
+    return HttpResponse(await sync_to_async(labels)())
+
+urlpatterns += [path("asynchronous", asynchronous)]
 urlpatterns += [path(view.__name__, view) for view in (fails, missing, endless, background)]
 urlpatterns += [
     interrupted_by(job, "job"),
@@ -220,6 +229,13 @@ def test_a_client_that_goes_away_leaves_no_session_behind(rough, sessions):
 def test_what_sends_a_requests_signals_inside_it_does_not_end_it(rough, sessions, other, notes):
     with rough.serve("notes.wsgi:application") as site:
         assert site.get(f"/{other}") == (200, str(notes)), site.log.read_text()
+        assert sessions.are_free()
+    assert sessions.are_gone()
+
+
+def test_an_asynchronous_view_reaches_its_scope_by_sync_to_async(rough, sessions):
+    with rough.serve("notes.wsgi:application") as site:
+        assert site.get("/asynchronous") == (200, "['GET /asynchronous']"), site.log.read_text()
         assert sessions.are_free()
     assert sessions.are_gone()
 

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from asgiref.sync import sync_to_async
 from flask import Flask, Response
 from pages import block, typed
 from projects import free_port
@@ -246,6 +247,23 @@ def test_a_page_keeps_no_connection_until_its_client_has_read_it(app, manager):
         body.close()
         assert (manager.current(), labels(manager)) == (None, [])
     assert closed
+
+
+def test_an_asynchronous_view_reaches_its_scope_by_sync_to_async(app, manager):
+    def label():
+        backend(manager)
+        return labels(manager)
+
+    @app.get("/")
+    async def view():
+        directly = label()
+        manager.cleanup()
+        return {"directly": directly, "in the request's thread": await sync_to_async(label)()}
+
+    answer = app.test_client().get("/").json
+    assert answer["in the request's thread"] == ["GET /"]
+    assert answer["directly"] != ["GET /"]
+    assert labels(manager) == []
 
 
 def test_what_the_test_client_streams_is_whole_or_an_error(app, manager):
