@@ -165,17 +165,18 @@ def _address(given: Mapping[str, Any], prefix: str) -> dict[str, str]:
                 f"{prefix}port is {parts['port']!r}: it must be a number from 1 to {PORT_MAX}"
             )
         return {"dsn": extensions.make_dsn(**_libpq(parts))}
+    if others := [key for key in parts if key != "database"]:
+        raise ValueError(
+            f"{prefix}dsn and {prefix}{others[0]} are both set, "
+            "and both say where the database is: keep one"
+        )
     if dsn.startswith(EMBEDDED):
         if not dsn.removeprefix(EMBEDDED).strip():
             raise ValueError(f"{prefix}dsn is '{dsn}': name the directory, '{EMBEDDED}DIRECTORY'")
-        if set(parts) <= {"database"}:
-            return {"dsn": dsn, **parts}
-    if parts:
-        raise ValueError(
-            f"{prefix}dsn and {prefix}{next(iter(parts))} are both set, "
-            "and both say where the database is: keep one"
-        )
-    return {"dsn": _checked(dsn, f"{prefix}dsn")}
+        return {"dsn": dsn, **parts}
+    dsn = _checked(dsn, f"{prefix}dsn")
+    # Beside a DSN it stands for another database of that server: that of the tests, for example.
+    return {"dsn": extensions.make_dsn(dsn, **_libpq(parts)) if parts else dsn}
 
 
 def _libpq(parts: Mapping[str, str]) -> dict[str, str]:

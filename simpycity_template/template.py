@@ -28,7 +28,7 @@ import tempita
 from paste.deploy.converters import asbool
 from paste.script import copydir
 from paste.script.templates import Template, var
-from psycopg2.extensions import make_dsn, parse_dsn
+from psycopg2.extensions import parse_dsn
 
 from simpycity_template.settings import EMBEDDED, Settings
 
@@ -137,12 +137,10 @@ def dsn(value: Any) -> str:
 CHECKS: dict[str, Callable[[Any], Any]] = {"template_engine": engine, "example": truth, "dsn": dsn}
 
 
-def for_tests(dsn: str, package: str) -> str:
-    """Return the line of test.ini that leads the project's tests to a database of their own."""
-    if dsn.startswith(EMBEDDED):
-        return f"simpycity.database = {package}_test"
-    database = parse_dsn(dsn).get("dbname", package)
-    return f"simpycity.dsn = {in_ini(make_dsn(dsn, dbname=database + '_test'))}"
+def database_of_tests(dsn: str, package: str) -> str:
+    """Return the name of the database that the project's tests have for themselves."""
+    database = package if dsn.startswith(EMBEDDED) else parse_dsn(dsn).get("dbname", package)
+    return f"{database}_test"
 
 
 def in_ini(value: str) -> str:
@@ -281,7 +279,7 @@ def _derived(vars: dict[str, Any]) -> dict[str, Any]:
     return {
         **vars,
         "dsn": in_ini(vars["dsn"]),
-        "test_database": for_tests(vars["dsn"], package),
+        "test_database": in_ini(database_of_tests(vars["dsn"], package)),
         # `root` is logging's own logger.
         "package_logger": "app" if package == "root" else package,
         "page": {"mako": ".mako", "jinja2": ".jinja2", "genshi": ".html"}[vars["template_engine"]],

@@ -67,7 +67,7 @@ WRONG_ADDRESSES = [
     ({"host": ""}, "simpycity.dsn is not set"),
     ({"dsn": DSN, "host": "db"}, "simpycity.dsn and simpycity.host are both set"),
     ({"dsn": DSN, "port": 5432}, "simpycity.dsn and simpycity.port are both set"),
-    ({"dsn": DSN, "database": "x"}, "simpycity.dsn and simpycity.database are both set"),
+    ({"dsn": DSN, "database": "x", "user": "me"}, "simpycity.dsn and simpycity.user are both set"),
     ({"dsn": DSN, "user": "x"}, "simpycity.dsn and simpycity.user are both set"),
     ({"dsn": DSN, "password": "x"}, "simpycity.dsn and simpycity.password are both set"),
     ({"dsn": "embedded:"}, "simpycity.dsn is 'embedded:': name the directory"),

@@ -77,12 +77,8 @@ def newcomer(made, tmp_path):
 def project(newcomer, server):
     """A project of the test's own, on two empty databases."""
     change(newcomer / "development.ini", "simpycity.dsn", server.create_database())
-    test_ini = newcomer / "test.ini"
-    test_ini.write_text(
-        test_ini.read_text().replace(
-            "simpycity.database = helloworld_test", f"simpycity.dsn = {server.create_database()}"
-        )
-    )
+    of_tests = parse_dsn(server.create_database())["dbname"]
+    change(newcomer / "test.ini", "simpycity.database", of_tests)
     return newcomer
 
 

@@ -68,6 +68,12 @@ def test_an_embedded_server_may_have_a_database_of_another_name():
     assert (given.dsn, given.database) == ("embedded:/srv/data", "notes_test")
 
 
+@pytest.mark.parametrize("dsn", ["host=db dbname=notes", "postgresql://db/notes", "host=db"])
+def test_beside_a_dsn_a_database_is_another_of_the_same_server(dsn):
+    given = settings(dsn=dsn, database="notes_test")
+    assert parse_dsn(given.dsn) == {"host": "db", "dbname": "notes_test"}
+
+
 @pytest.mark.parametrize("name, level", [("SERIALIZABLE", 3), ("read_committed", 1), (0, 0)])
 def test_isolation_levels_have_psycopg2s_names_and_numbers(name, level):
     assert settings(dsn=DSN, isolation_level=name).isolation_level == level

@@ -18,6 +18,7 @@ import pytest
 from projects import ENGINES, PASTER, create, paster, run, wait_until
 from psycopg2.extensions import parse_dsn
 
+from simpycity_template.settings import Settings
 from simpycity_template.template import NewFolder
 
 CREATE = ("create", "-t", "simpycity")
@@ -225,13 +226,12 @@ def test_the_database_is_embedded_unless_another_is_given(created):
 )
 def test_a_dsn_is_written_so_that_the_ini_file_gives_it_back(tmp_path, dsn, of_tests):
     project = create(tmp_path, "Elsewhere", f"dsn={dsn}")
-    found = {}
-    for ini in ("development.ini", "test.ini"):
-        parser = configparser.ConfigParser(defaults={"here": "HERE"})
-        parser.read(project / ini)
-        found[ini] = parser["app:main"]["simpycity.dsn"]
-    assert found["development.ini"] == dsn.replace("%(here)s", "HERE")
-    assert parse_dsn(found["test.ini"]).items() >= of_tests.items()
+    parser = configparser.ConfigParser(defaults={"here": "HERE"})
+    parser.read(project / "development.ini")
+    assert parser["app:main"]["simpycity.dsn"] == dsn.replace("%(here)s", "HERE")
+    # The settings of the tests come on top of those of development.
+    parser.read(project / "test.ini")
+    assert parse_dsn(Settings.from_config(parser["app:main"]).dsn).items() >= of_tests.items()
 
 
 def test_no_interaction_writes_what_the_defaults_say(tmp_path):
