@@ -38,6 +38,23 @@ class BrokenController(BaseController):
         raise RuntimeError("the secret of the house")
 '''
 
+SHOW = '''"""Shows the page that is asked for."""
+
+from {package}.lib.base import BaseController, render
+
+
+class PagesController(BaseController):
+    def show(self, id):
+        return render(id)
+'''
+
+WITHOUT_TITLE = {
+    "mako": '<%inherit file="base.mako"/><p>${EXPRESSION}</p>',
+    "jinja2": '{% extends "base.jinja2" %}{% block main %}<p>{{ EXPRESSION }}</p>{% endblock %}',
+    "genshi": """<html xmlns:xi="http://www.w3.org/2001/XInclude">
+        <xi:include href="base.html" /><head/><body><p>${EXPRESSION}</p></body></html>""",
+}
+
 
 def add_controller(project, name, text):
     package = project.name.lower()
@@ -56,6 +73,10 @@ def site(request, tmp_path_factory, server):
         f"dsn={server.create_database()}",
     )
     add_controller(project, "broken", BROKEN)
+    add_controller(project, "pages", SHOW)
+    for name, expression in (("plain", "40 + 2"), ("misspelt", "c.nothing")):
+        page = WITHOUT_TITLE[request.param].replace("EXPRESSION", expression)
+        (project / "helloworld/templates" / name).write_text(page)
     set_up(project)
     with served(project) as address:
         yield address
@@ -167,6 +188,19 @@ class TestPages:
         assert visitor.status == 404
         assert "<h1>Not Found</h1>" in page
         assert 'class="brand"' in page
+
+    def test_a_page_without_a_title_has_the_title_of_the_project(self, visitor):
+        page = visitor.get("/pages/show/plain")
+        assert visitor.status == 200, page
+        assert "<p>42</p>" in page
+        assert re.findall("<title>(.*)</title>", page) == ["HelloWorld"]
+        titles = re.findall("<title>(.*)</title>", visitor.get("/nowhere"))
+        assert titles == ["Not Found"]
+
+    def test_a_name_that_a_page_misspells_is_an_error(self, visitor):
+        visitor.get("/pages/show/misspelt")
+        assert visitor.status == 500
+        assert "nothing" in visitor.text
 
     def test_in_development_an_error_shows_the_debugger(self, visitor):
         page = visitor.get("/broken/index")
