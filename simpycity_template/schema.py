@@ -47,7 +47,8 @@ def apply(manager: "Manager", path: str | Path) -> None:
         path: the file, in UTF-8.
 
     Raises:
-        SchemaError: the file cannot be read, or PostgreSQL does not take it; nothing is changed.
+        SchemaError: the file cannot be read, the database cannot be reached, or PostgreSQL does
+            not take the file; nothing is changed.
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
@@ -61,27 +62,32 @@ def apply(manager: "Manager", path: str | Path) -> None:
                 "transaction of its own; take this line out"
             )
     at: int | None = None
-    try:
-        with manager.scope(f"schema {path}"), manager.transaction():
+    with manager.scope(f"schema {path}"):
+        try:
             # psycopg2's own: what else goes along with a statement would move the places of errors.
-            cursor = manager.handle().conn.cursor()
-            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-            for start, end in found:
-                at = start
-                cursor.execute(text[start:end])
-            # What fails now is the COMMIT, of which no line is to blame.
-            at = None
-    except psycopg2.Error as error:
-        raise SchemaError(_explain(error, path, text, at)) from error
-    except UnicodeEncodeError as error:
-        line = _line(text, (at or 0) + error.start)
-        raise SchemaError(
-            f"{path}, line {line}: {error.object[error.start]!r} is not in the encoding of the "
-            "database, or else of the DSN; make the database with ENCODING 'UTF8'"
-        ) from error
-    except RuntimeError as error:
-        # There is no embedded server, or no setting that says where the database is.
-        raise SchemaError(f"{path}: {error}") from error
+            connection = manager.handle().conn
+        except (psycopg2.Error, RuntimeError) as error:
+            # RuntimeError: there is no embedded server, or no setting that says where it is.
+            raise SchemaError(
+                f"manager {manager.name!r} has no connection to its database: {str(error).strip()}"
+            ) from error
+        try:
+            with manager.transaction():
+                cursor = connection.cursor()
+                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+                for start, end in found:
+                    at = start
+                    cursor.execute(text[start:end])
+                # What fails now is the COMMIT, of which no line is to blame.
+                at = None
+        except psycopg2.Error as error:
+            raise SchemaError(_explain(error, path, text, at)) from error
+        except UnicodeEncodeError as error:
+            line = _line(text, (at or 0) + error.start)
+            raise SchemaError(
+                f"{path}, line {line}: {error.object[error.start]!r} is not in the encoding of the "
+                "database, or else of the DSN; make the database with ENCODING 'UTF8'"
+            ) from error
 
 
 def statements(text: str) -> Iterator[tuple[int, int]]:

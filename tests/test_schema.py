@@ -141,8 +141,10 @@ def test_a_file_that_is_not_utf_8_is_told(manager, tmp_path):
 def test_a_server_that_is_not_there_is_told(make_manager, tmp_path):
     (tmp_path / "schema.sql").write_text(TABLE)
     manager = make_manager(dsn=f"host={tmp_path} connect_timeout=2")
-    with pytest.raises(SchemaError, match="No such file or directory"):
+    with pytest.raises(SchemaError, match="No such file or directory") as error:
         schema.apply(manager, tmp_path / "schema.sql")
+    assert str(error.value).startswith(f"manager {manager.name!r} has no connection")
+    assert "schema.sql" not in str(error.value)
 
 
 def test_several_at_once_do_it_one_after_the_other(apply, value):
