@@ -57,7 +57,7 @@ def check_name(name: str, package: str) -> None:
             f"{name!r} cannot be a project's name: use letters, digits, '-' and '_', beginning "
             "with a letter and ending with a letter or digit."
         )
-    of_package = f"{name!r} cannot be a project's name: its package would be called {package!r}, "
+    of_package = f"the package of {name!r} would be called {package!r}, "
     if not package.isidentifier() or not package.isascii() or keyword.iskeyword(package):
         refuse(of_package + "which Python cannot import; choose another name.")
     if package in TAKEN_FOLDERS:
