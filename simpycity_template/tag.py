@@ -43,7 +43,8 @@ def comment(holder: Holder) -> str:
         _UNSAFE.sub("?", word)[-_LONGEST:]
         for word in (holder.label[:_LONGEST], holder.thread, process, from_here(holder.place))
     ]
-    return f"/* simpycity: {' | '.join(words)} */ "
+    # On a line of its own: PostgreSQL's errors show the line that they are in.
+    return f"/* simpycity: {' | '.join(words)} */\n"
 
 
 def split(sql: str) -> tuple[Tag | None, str]:

@@ -311,6 +311,13 @@ def test_a_tagged_statement_does_what_it_says(make_manager):
         assert Raw("SELECT 7 % 4 AS three")().fetchone() == [3]
 
 
+def test_an_error_in_a_tagged_statement_shows_the_statement_and_not_the_tag(make_manager):
+    manager = make_manager(tag_statements="true")
+    with manager.scope("GET /"), pytest.raises(psycopg2.Error) as error:
+        Raw("SELECT missing")()
+    assert re.search(r"(?m)^LINE \d+: SELECT missing$", str(error.value))
+
+
 @pytest.mark.parametrize(
     ("sql", "shown"),
     [
