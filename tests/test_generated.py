@@ -343,6 +343,20 @@ class TestProduction:
             said = done.stdout.splitlines()[-1]
             assert "production.ini: simpycity.dsn is not set: give a libpq DSN" in said
 
+    @pytest.mark.parametrize("secret", ["beaker.session.secret =\n", ""])
+    def test_without_the_secret_of_sessions_nothing_starts(self, project, secret):
+        ini = project / "development.ini"
+        text = ini.read_text()
+        text = re.sub(r"(?m)^beaker\.session\.secret = .*\n", secret, text)
+        if not secret:
+            text = re.sub(r"(?m)^beaker\.session\.validate_key = .*\n", "", text)
+        ini.write_text(text)
+        done = paster("setup-app", "development.ini", cwd=project)
+        assert done.returncode != 0
+        assert "Traceback" not in done.stderr
+        said = done.stdout.splitlines()[-1]
+        assert said.endswith("development.ini: beaker.session.validate_key is not set")
+
     def test_an_embedded_server_that_cannot_start_is_a_sentence(self, project):
         change(project / "development.ini", "simpycity.dsn", "embedded:/dev/null/postgres")
         done = paster("setup-app", "development.ini", cwd=project)
