@@ -1,11 +1,11 @@
-"""Corrects how Simpycity's query objects run: what is sent again, and what ``%`` means."""
+"""Corrects how Simpycity's query objects run: what is sent again, what ``%`` means, what they tell."""
 
 from typing import Any
 
 import psycopg2
 from psycopg2 import extensions
 from simpycity import config as simpycity_config
-from simpycity.core import Function, meta_query
+from simpycity.core import Function, FunctionSingle, QuerySingle, meta_query
 
 from simpycity_template.corrections import corrects
 from simpycity_template.cursor import connection_of
@@ -97,6 +97,48 @@ class Call:
         if self.direct or options:
             return _stock_call(self, columns, options or {})
         return f"SELECT {columns} FROM {self.query_base}({','.join(['%s'] * len(self.args))})"
+
+
+@corrects(FunctionSingle)
+class SingleCall:
+    """What a function returns that returns one row."""
+
+    def __call__(self: Any, *args: Any, **named: Any) -> Any:
+        """Run the query and return its row.
+
+        Raises:
+            Exception: it has none, or more than one; Simpycity has no class of its own for it.
+        """
+        stock: Any = super(FunctionSingle, self)
+        cursor = stock.__call__(*args, **named)
+        if cursor.rowcount != 1:
+            raise _not_one_row(self, cursor)
+        return cursor.fetchone()
+
+
+@corrects(QuerySingle)
+class SingleQuery:
+    """What a query returns that returns one row."""
+
+    def __call__(self: Any, *args: Any, **named: Any) -> Any:
+        """Run the query and return its row.
+
+        Raises:
+            Exception: it has none, or more than one; Simpycity has no class of its own for it.
+        """
+        stock: Any = super(QuerySingle, self)
+        cursor = stock.__call__(*args, **named)
+        if cursor.rowcount != 1:
+            raise _not_one_row(self, cursor)
+        return cursor.fetchone()
+
+
+def _not_one_row(query: Any, cursor: Any) -> Exception:
+    """Simpycity's error, which named neither the query nor what it found."""
+    return Exception(
+        f"{type(query).__name__} {query.query_base!r} found {cursor.rowcount} rows, "
+        "where exactly one is expected"
+    )
 
 
 def _in_order(names: list[str], args: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:

@@ -4,7 +4,7 @@ import threading
 
 import psycopg2
 import pytest
-from simpycity.core import Function, Query, Raw
+from simpycity.core import Function, FunctionSingle, Query, QuerySingle, Raw
 from simpycity.handle import Handle
 
 from simpycity_template import Manager, get_manager
@@ -126,6 +126,8 @@ WRONG_CALLS = [
     (lambda m: Function("f", ["a", "b"])(1), TypeError, "the query takes 2 arguments (a, b), got 1"),
     (lambda m: Function("f", ["a"])(), TypeError, "the query takes 1 argument (a), got 0"),
     (lambda m: Query("t", ["a"])(b=1), TypeError, "no argument 'b'"),
+    (lambda m: FunctionSingle("generate_series", ["a", "b"])(1, 0), Exception, "'generate_series' found 0 rows"),
+    (lambda m: QuerySingle("generate_series(1, 3)")(), Exception, "found 3 rows, where exactly one is expected"),
     (lambda m: Raw("SELECT frob")(), psycopg2.Error, 'column "frob" does not exist'),
     (lambda m: Function("frob")(), psycopg2.Error, "function frob() does not exist"),
 ]  # fmt: skip
