@@ -131,15 +131,24 @@ class Visitor:
         """Post a form, follow its redirect, and return the text of the page."""
         return self._open(path, urllib.parse.urlencode(fields).encode())
 
+    def upload(self, path: str, field: str, **fields: str) -> str:
+        """Post a form with a file in one of its fields, and return the text of the page."""
+        parts = [f'name="{name}"\r\n\r\n{value}' for name, value in fields.items()]
+        parts.append(f'name="{field}"; filename="note.txt"\r\n\r\nA file')
+        form = "".join(f"--part\r\nContent-Disposition: form-data; {part}\r\n" for part in parts)
+        headers = {"Content-Type": "multipart/form-data; boundary=part"}
+        return self._open(path, f"{form}--part--\r\n".encode(), headers)
+
     def token(self) -> dict[str, str]:
         """Return what the form of the page in hand has to prove that it is ours."""
         found = re.search(r'type="hidden" name="(\w+)" value="(\w+)"', self.text)
         assert found
         return {found[1]: found[2]}
 
-    def _open(self, path: str, data: bytes | None) -> str:
+    def _open(self, path: str, data: bytes | None, headers: dict[str, str] | None = None) -> str:
+        request = urllib.request.Request(self.address + path, data, headers or {})
         try:
-            answer = self._opener.open(self.address + path, data, timeout=60)
+            answer = self._opener.open(request, timeout=60)
         except urllib.error.HTTPError as error:
             answer = error
         with answer:

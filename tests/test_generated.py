@@ -171,6 +171,17 @@ class TestPages:
         assert "A note needs a title" in page
         assert "kept</textarea>" in page
 
+    def test_a_file_in_place_of_a_title_is_no_title(self, visitor):
+        visitor.get("/notes")
+        page = visitor.upload("/notes", "title", body="kept", **visitor.token())
+        assert (visitor.status, "A note needs a title" in page) == (200, True)
+
+    @pytest.mark.parametrize("number", ["", "/abc", "/%D9%A3", "/1234567890123456789"])
+    def test_a_note_that_no_number_names_is_not_found(self, visitor, number):
+        visitor.get("/notes")
+        page = visitor.post(f"/notebook/delete{number}", **visitor.token())
+        assert (visitor.status, "<h1>Not Found</h1>" in page) == (404, True)
+
     def test_a_forged_form_is_refused(self, visitor):
         visitor.get("/notes")
         page = visitor.post("/notes", title="Forged", _authentication_token="1234")
@@ -179,7 +190,7 @@ class TestPages:
         assert "Forged" not in visitor.get("/notes")
 
     def test_an_action_that_writes_does_not_answer_get(self, visitor):
-        for path in ("/notebook/add", "/notebook/delete/1"):
+        for path in ("/notebook/add", "/notebook/delete", "/notebook/delete/1"):
             visitor.get(path)
             assert visitor.status == 405
 
