@@ -165,6 +165,7 @@ def read(pylons_sources: Path, tmp_path: Path) -> Iterator[Callable[..., Any]]:
 
 
 _manager_numbers = count(1)
+_simpycitys_own = simpycity.config.handle_factory
 
 
 @pytest.fixture
@@ -177,6 +178,8 @@ def make_manager(dsn: str) -> Iterator[Callable[..., Manager]]:
     """
     made = []
     factory = simpycity.config.handle_factory
+    # An application that another test has loaded keeps its manager there.
+    simpycity.config.handle_factory = _simpycitys_own
 
     def make(name: str = "", default: bool = True, **settings: object) -> Manager:
         manager = get_manager(name or f"test {next(_manager_numbers)}")
