@@ -157,6 +157,8 @@ def test_a_graceful_restart_of_apache_ends_no_request_and_leaves_no_session(site
         # It waits for its processes now, before it starts others.
         wait_until(lambda: not socket.exists())
     old = {request.result() for request in requests}
+    # Until it has started them it answers with 503.
+    wait_until(lambda: any(project.parent.glob("wsgi.*.sock")))
     assert probe.get("trouble/forget") not in old
     probe.wait_for_quiet(at_most=5)
 
