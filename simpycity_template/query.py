@@ -110,10 +110,7 @@ class SingleCall:
             Exception: it has none, or more than one; Simpycity has no class of its own for it.
         """
         stock: Any = super(FunctionSingle, self)
-        cursor = stock.__call__(*args, **named)
-        if cursor.rowcount != 1:
-            raise _not_one_row(self, cursor)
-        return cursor.fetchone()
+        return _only_row(self, stock.__call__(*args, **named))
 
 
 @corrects(QuerySingle)
@@ -127,18 +124,17 @@ class SingleQuery:
             Exception: it has none, or more than one; Simpycity has no class of its own for it.
         """
         stock: Any = super(QuerySingle, self)
-        cursor = stock.__call__(*args, **named)
-        if cursor.rowcount != 1:
-            raise _not_one_row(self, cursor)
-        return cursor.fetchone()
+        return _only_row(self, stock.__call__(*args, **named))
 
 
-def _not_one_row(query: Any, cursor: Any) -> Exception:
-    """Simpycity's error, which named neither the query nor what it found."""
-    return Exception(
-        f"{type(query).__name__} {query.query_base!r} found {cursor.rowcount} rows, "
-        "where exactly one is expected"
-    )
+def _only_row(query: Any, cursor: Any) -> Any:
+    """The row of a query that has one; Simpycity's error named neither the query nor what it found."""
+    if cursor.rowcount != 1:
+        raise Exception(
+            f"{type(query).__name__} {query.query_base!r} found {cursor.rowcount} rows, "
+            "where exactly one is expected"
+        )
+    return cursor.fetchone()
 
 
 def _in_order(names: list[str], args: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
