@@ -26,8 +26,9 @@ lower = Function("lower", ["text"])
 
 @pytest.fixture
 def manager(make_manager, monkeypatch):
-    # However slow the machine is, its server answered a moment ago.
+    # However slow the machine is, its server answered a moment ago, and was looked at just now.
     monkeypatch.setattr(merging, "FRESH", 3600)
+    monkeypatch.setattr(merging, "JUST_NOW", 3600)
     return make_manager()
 
 
