@@ -21,7 +21,6 @@ import select
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -38,6 +37,9 @@ FRESH = 0.5
 
 JUST_NOW = 0.001
 """Seconds after a look at the socket in which a second look would show nothing new."""
+
+GOODBYE = 500
+"""Milliseconds to wait for the end of a session when its server says something unasked."""
 
 # After a comment, as some put one before each statement; but there has to be a word.
 _is_statement = re.compile(rb"\s*(?:/\*[^*]*\*/\s*)?[A-Za-z]").match
@@ -368,33 +370,37 @@ class MergingConnection(extensions.connection):
         """Look whether the server has gone away.
 
         It has closed the socket then, which makes it readable. So do notifications, and those must
-        not cost a connection: libpq reads them and tells.
+        not cost a connection: libpq reads them and tells. A server that ends a session says why
+        first, in its own language, and closes the socket a little later.
 
         Raises:
             psycopg2.OperationalError: it has.
         """
+        heard = self.notices[:]
         if self.shown:
             # Somebody may be reading at this moment, in another thread.
-            while not self.closed and self._poll():
+            while not self.closed and self._poll(0):
                 self.poll()
         else:
             # The second finds the end behind what the first has read. No other thread gets its
             # turn for that.
             self.poll()
             self.poll()
+        if self.notices != heard and self._poll(GOODBYE):
+            self.poll()
         self._looked = monotonic()
 
 
 if hasattr(select, "poll"):
 
-    def _poll(descriptor: int) -> Callable[[], object]:
-        """A function that tells whether a socket is readable, or its other end gone."""
+    def _poll(descriptor: int) -> Callable[[int], object]:
+        """A function that waits so many ms until a socket is readable, or its other end gone."""
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        return partial(poll.poll, 0)
+        return poll.poll
 
 else:
 
-    def _poll(descriptor: int) -> Callable[[], object]:
-        """A function that tells whether a socket is readable, or its other end gone."""
-        return lambda: select.select([descriptor], [], [], 0)[0]
+    def _poll(descriptor: int) -> Callable[[int], object]:
+        """A function that waits so many ms until a socket is readable, or its other end gone."""
+        return lambda timeout: select.select([descriptor], [], [], timeout / 1000)[0]

@@ -140,7 +140,12 @@ class TestMessages:
         manager.handle().execute("SELECT 1")
         assert line.statements == ["BEGIN", "SELECT 1"]
 
-    def test_nothing_is_sent_on_one_whose_server_went_away(self, manager, line, witness):
+    @pytest.mark.parametrize("linger", [0, 0.05])
+    def test_nothing_is_sent_on_one_whose_server_went_away(
+        self, manager, line, witness, monkeypatch, linger
+    ):
+        """Nor on one whose server says that it will, and goes a moment later."""
+        monkeypatch.setattr(line, "linger", linger)
         session = manager.handle().conn.backend_pid
         end_session(witness, session)
         until(lambda: select.select([manager.handle().conn], [], [], 0)[0])

@@ -43,6 +43,7 @@ class Wire:
         dsn: how to reach the same database through it.
         statements: what was sent with the simple protocol, in order.
         round_trips: how often the server said that it is ready for the next request.
+        linger: seconds between the last bytes of one side and the end of its line.
     """
 
     def __init__(self, dsn, delay=0.0):
@@ -53,6 +54,7 @@ class Wire:
         parts = parse_dsn(dsn)
         self._host, self._port = parts["host"], int(parts.get("port") or 5432)
         self._delay = delay / 2
+        self.linger = 0.0
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=1000)
         self._peers = {}
         self._pending = []
@@ -74,8 +76,8 @@ class Wire:
         while not self._stopped:
             self._wait()
             while self._pending and self._pending[0][0] <= monotonic():
-                _, _, target, data = heapq.heappop(self._pending)
-                self._send(target, data)
+                _, _, end, target, data = heapq.heappop(self._pending)
+                self._send(end, target, data)
         for end in [self._listener, *self._peers]:
             end.close()
 
@@ -115,22 +117,25 @@ class Wire:
                 self.statements.append(body.rstrip(b"\0").decode())
             elif kind == b"Z":
                 self.round_trips += 1
-        if self._delay:
-            heapq.heappush(
-                self._pending, (monotonic() + self._delay, next(self._order), target, data)
-            )
+        delay = self._delay
+        if not data:
+            del self._peers[end]
+            delay += self.linger
+        if delay:
+            due = monotonic() + delay
+            heapq.heappush(self._pending, (due, next(self._order), end, target, data))
         else:
-            self._send(target, data)
+            self._send(end, target, data)
 
-    def _send(self, target, data):
+    def _send(self, end, target, data):
         try:
             if data:
                 return target.sendall(data)
         except OSError:
             pass
-        for end in (target, self._peers.get(target, (target,))[0]):
-            self._peers.pop(end, None)
-            end.close()
+        for side in (end, target):
+            self._peers.pop(side, None)
+            side.close()
 
 
 @contextmanager
