@@ -236,12 +236,16 @@ class _Server:
         elif self._runs_after_crash():
             return
         before = self.log.stat().st_size if self.log.exists() else 0
-        options = f"-p {PORT} -k {self._socket_folder(account)} -c listen_addresses="
+        folder = self._socket_folder(account)
+        options = f"-p {PORT} -k {folder} -c listen_addresses="
         done = self._run(
             start_lock, account, "pg_ctl", "start", "--wait", f"--timeout={START_TIMEOUT}", "--silent",
             "--pgdata=cluster", "--log=log", f"--options={options}",
         )  # fmt: skip
         if done.returncode:
+            with suppress(OSError):
+                # Unless it is in use: the server may only be slow. "." is never removed.
+                os.rmdir(folder)
             written = self.log.read_bytes()[before:] if self.log.exists() else b""
             raise EmbeddedServerError(
                 f"The embedded PostgreSQL did not start: {_reason(written or done.stderr)}. "
@@ -294,6 +298,8 @@ class _Server:
         for process in left:
             process.kill()
         psutil.wait_procs(left, timeout=START_TIMEOUT)
+        for folder in pid_file.read_text().splitlines()[4:5]:
+            embedded_keeper.remove_socket_folder(folder)
         pid_file.unlink(missing_ok=True)
         (self.cluster / f"{SOCKET}.lock").unlink(missing_ok=True)
         return False

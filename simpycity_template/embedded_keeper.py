@@ -59,8 +59,19 @@ def stop(cluster: str, pg_ctl: str) -> None:
     os.spawnl(
         os.P_WAIT, pg_ctl, "pg_ctl", "stop", "--pgdata", cluster, "--mode", "fast", "--silent"
     )
-    if os.path.isabs(folder):
+    remove_socket_folder(folder)
+
+
+def remove_socket_folder(folder: str) -> None:
+    """Remove the folder ``folder`` if it was made for a socket, with what a killed server left."""
+    if not os.path.isabs(folder):
+        return
+    try:
+        for name in os.listdir(folder):
+            os.unlink(os.path.join(folder, name))
         os.rmdir(folder)
+    except OSError:
+        pass  # somebody has cleared /tmp, or the folder is not ours: nothing depends on it
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import fcntl
 import os
 import pwd
+import re
 import shutil
 import signal
 import stat
@@ -483,6 +484,33 @@ def test_the_directory_may_be_called_anything(use, folder, name):
     eventually(lambda: not runs(folder / name))
     host = Path(parse_dsn(dsn)["host"])
     assert host == folder / name / "cluster" or not host.exists()
+
+
+@pytest.fixture
+def deep(folder: Path) -> Path:
+    """A directory with a path so long that the socket is in a folder of its own."""
+    return folder / (30 * "folder/") / "postgres"
+
+
+def test_a_server_that_does_not_start_leaves_no_folder_for_its_socket(use, deep):
+    user = use(deep)
+    user.dsn()
+    user.end()
+    eventually(lambda: not runs(deep))
+    (deep / "log").write_text("")
+    shutil.rmtree(deep / "cluster" / "pg_wal")  # which it misses after its socket is there
+    assert "pg_wal" in use(deep).refusal()
+    (socket,) = re.findall('Unix socket "(.*?)"', (deep / "log").read_text())
+    assert not Path(socket).parent.exists()
+
+
+def test_a_server_that_starts_again_after_a_crash_removes_its_old_socket(use, deep):
+    user = use(deep)
+    old = Path(parse_dsn(user.dsn())["host"])
+    os.kill(postmaster(deep), signal.SIGKILL)
+    dsn = use(deep).dsn()
+    assert execute(dsn, "SELECT 1") == [(1,)]
+    assert Path(parse_dsn(dsn)["host"]) != old and not old.exists()
 
 
 # Accounts
