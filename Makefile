@@ -18,7 +18,7 @@ demo: $(VENV)/demo.done  ## create a project, and serve it; PORT=8080 make demo 
 test: $(VENV)/dev.done  ## run all tests
 	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-all: $(VENV)/dev.done  ## run all tests on each Python from 3.10 to 3.13 that is on the PATH
+test-all: $(VENV)/dev.done  ## run all tests on each Python from 3.10 to 3.14 that is on the PATH
 	$(VENV)/bin/tox
 
 soak: $(VENV)/dev.done  ## use the manager at random and kill its sessions; MINUTES=60 make soak

@@ -138,7 +138,8 @@ setup(
         "prometheus": ["prometheus-client>=0.20"],
         "test": [
             "aiosmtpd>=1.4",
-            "coverage>=7.4",
+            # The first that can be told its core in its configuration.
+            "coverage>=7.9",
             "hypothesis>=6",
             "prometheus-client>=0.20",
             "psutil>=6",

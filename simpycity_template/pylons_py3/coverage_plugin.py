@@ -3,7 +3,10 @@
 In its configuration:
 
     [run]
+    core = ctrace
     plugins = simpycity_template.pylons_py3.coverage_plugin
+
+Without the former it leaves plugins out on Python 3.14.
 """
 
 from collections.abc import Iterator
