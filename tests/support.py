@@ -29,7 +29,7 @@ def in_use(manager: Any) -> list[Any]:
     return [entry for entry in manager.status() if entry.state == "in use"]
 
 
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
+def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
     """Wait until ``condition`` is true, and return what it returned."""
     deadline = monotonic() + seconds
     while not (result := condition()):

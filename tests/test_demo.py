@@ -73,7 +73,7 @@ def test_it_leads_to_a_page_and_ends_all_that_it_started(start, tmp_path, end, c
     assert "There are no notes yet." in Visitor(address).get("/notes")
     demo.send_signal(end)
     assert demo.wait(30) == code
-    wait_until(lambda: not processes(tmp_path), 30)
+    wait_until(lambda: not processes(tmp_path), 90)
 
     port = free_port()
     began = time.monotonic()
@@ -85,7 +85,7 @@ def test_it_leads_to_a_page_and_ends_all_that_it_started(start, tmp_path, end, c
     assert time.monotonic() - began < 30
     demo.send_signal(end)
     demo.wait(30)
-    wait_until(lambda: not processes(tmp_path), 30)
+    wait_until(lambda: not processes(tmp_path), 90)
 
 
 def test_a_port_that_is_taken_is_told_in_one_sentence(start, tmp_path):

@@ -25,7 +25,7 @@ from psycopg2.extensions import parse_dsn
 
 from simpycity_template import embedded, embedded_keeper
 
-DEADLINE = 30.0  # seconds
+DEADLINE = 60.0  # seconds
 
 USER = """
 import sys

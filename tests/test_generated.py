@@ -647,7 +647,7 @@ class TestReload:
         try:
             assert process.stdout.readline() == "True True []\n"
             database = parse_dsn(dsn)["dbname"]
-            wait_until(lambda: TestLoad.sessions(witness, database) in idle, 20)
+            wait_until(lambda: TestLoad.sessions(witness, database) in idle)
         finally:
             process.communicate("\n", timeout=60)
         assert process.returncode == 0
@@ -664,7 +664,7 @@ class TestLoad:
             ]
             texts = [text for future in work for text in future.result()]
         # PostgreSQL takes a moment to end the sessions of connections that were closed.
-        wait_until(lambda: len(self.sessions(witness, database)) <= POOL_SIZE, 5)
+        wait_until(lambda: len(self.sessions(witness, database)) <= POOL_SIZE)
         assert set(self.sessions(witness, database)) == {"idle"}
         with server.connect(database) as link, link.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM note")

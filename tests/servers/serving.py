@@ -128,7 +128,7 @@ class Probe:
         with ThreadPoolExecutor(number) as threads:
             try:
                 requests = [threads.submit(self.get, page) for _ in range(number)]
-                wait_until(lambda: len(self.sessions("wait_event = 'advisory'")) == sessions, 20)
+                wait_until(lambda: len(self.sessions("wait_event = 'advisory'")) == sessions)
                 yield requests
             finally:
                 self.ask("SELECT pg_advisory_unlock(1)")
@@ -183,13 +183,13 @@ class Probe:
 
     def wait_for_quiet(self, at_most: int) -> None:
         """Return as soon as no session is in a transaction, and there are not too many of them."""
-        wait_until(lambda: not self.sessions("state <> 'idle'"), 20)
-        wait_until(lambda: len(self.sessions()) <= at_most, 20)
+        wait_until(lambda: not self.sessions("state <> 'idle'"))
+        wait_until(lambda: len(self.sessions()) <= at_most)
 
     def _hanging(self) -> tuple[int, int]:
         """The process that answers /hang, and its session."""
         hangs = "application_name ~ '^hangs'"
-        wait_until(lambda: self.sessions(hangs), 20)
+        wait_until(lambda: self.sessions(hangs))
         (session,) = self.sessions(hangs)
         (name,) = self.ask("SELECT application_name FROM pg_stat_activity WHERE pid = %s", session)
         return int(name.split()[1]), session
