@@ -143,6 +143,19 @@ def _was_committing(cursor: Any) -> bool:
     return bool(_COMMIT.search(_QUOTED.sub(b" ", cursor.query or b"")))
 
 
+def was_never_sent(cursor: Any) -> bool:
+    """Whether the connection broke before the BEGIN that goes with or before a statement was sent.
+
+    Or, where it went before, at that BEGIN. psycopg2 sends the statement only after the server has
+    answered, and only then leaves the status READY. In autocommit mode there is no BEGIN, so
+    nothing is known.
+    """
+    connection = connection_of(cursor)
+    if not connection.closed:
+        return False
+    return not connection.autocommit and connection.status == extensions.STATUS_READY
+
+
 _callproc = _in_scope("callproc")
 
 

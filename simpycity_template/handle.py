@@ -11,10 +11,12 @@ from contextlib import AbstractContextManager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+import psycopg2
 from simpycity import config as simpycity_config
 from simpycity.handle import Cursor, Handle
 
 from simpycity_template.corrections import corrects
+from simpycity_template.cursor import was_never_sent
 from simpycity_template.settings import isolation_level as parse_isolation_level
 
 if TYPE_CHECKING:
@@ -113,6 +115,17 @@ class ManagedHandle:
         if callback:
             cursor.callback = callback
         return cursor
+
+    @_unless_stock
+    def execute(self: Any, *args: Any, **kwargs: Any) -> None:
+        """Execute a statement; again on another connection where it was never sent on the first."""
+        cursor = self.cursor()
+        try:
+            cursor.execute(*args, **kwargs)
+        except psycopg2.OperationalError:
+            if not was_never_sent(cursor):
+                raise
+            self.cursor().execute(*args, **kwargs)
 
     @_unless_stock
     def begin(self: Any) -> None:

@@ -3,12 +3,11 @@
 from typing import Any
 
 import psycopg2
-from psycopg2 import extensions
 from simpycity import config as simpycity_config
 from simpycity.core import Function, FunctionSingle, QuerySingle, meta_query
 
 from simpycity_template.corrections import corrects
-from simpycity_template.cursor import connection_of
+from simpycity_template.cursor import was_never_sent
 
 _stock = dict(vars(meta_query))
 _stock_call: Any = Function.form_query
@@ -68,7 +67,7 @@ class Query:
         try:
             cursor.execute(query, arguments)
         except psycopg2.OperationalError:
-            if not _was_never_sent(connection_of(cursor)):
+            if not was_never_sent(cursor):
                 raise
             cursor = handle.cursor(cursor_factory=self.cursor_factory, callback=callback)
             cursor.execute(query, arguments)
@@ -167,18 +166,6 @@ def _handle(query: Any) -> Any:
         if handle.manager is None:
             query.__attr__["handle"] = handle
     return handle
-
-
-def _was_never_sent(connection: Any) -> bool:
-    """Whether the connection broke before the BEGIN that goes with or before a statement was sent.
-
-    Or, where it went before, at that BEGIN. psycopg2 sends the statement only after the server has
-    answered, and only then leaves the status READY. In autocommit mode there is no BEGIN, so
-    nothing is known.
-    """
-    if not connection.closed:
-        return False
-    return not connection.autocommit and connection.status == extensions.STATUS_READY
 
 
 def _no_arguments(query: Any) -> list[Any] | None:

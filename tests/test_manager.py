@@ -645,11 +645,21 @@ class TestLostConnections:
         with manager.transaction():
             assert backend()
 
-    def test_in_autocommit_mode_nothing_is_sent_twice(self, manager, kill):
+    @pytest.mark.parametrize("fresh", [0, 60])
+    def test_so_is_one_that_a_handle_executes(self, manager, kill, monkeypatch, fresh):
+        monkeypatch.setattr(merging, "FRESH", fresh)
+        session = backend()
+        manager.commit()
+        kill(session)
+        manager.handle().execute("SELECT 1")
+        assert backend() != session
+
+    @pytest.mark.parametrize("ask", [backend, lambda handle: handle.execute("SELECT 1")])
+    def test_in_autocommit_mode_nothing_is_sent_twice(self, manager, kill, ask):
         handle = manager.open(isolation_level=0)
         kill(handle.conn.backend_pid)
         with pytest.raises(psycopg2.OperationalError):
-            backend(handle)
+            ask(handle)
         assert backend(handle)
 
 
