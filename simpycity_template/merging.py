@@ -21,6 +21,7 @@ import select
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -37,9 +38,6 @@ FRESH = 0.5
 
 JUST_NOW = 0.001
 """Seconds after a look at the socket in which a second look would show nothing new."""
-
-GOODBYE = 500
-"""Milliseconds to wait for the end of a session when its server says something unasked."""
 
 # After a comment, as some put one before each statement; but there has to be a word.
 _is_statement = re.compile(rb"\s*(?:/\*[^*]*\*/\s*)?[A-Za-z]").match
@@ -318,12 +316,13 @@ class MergingConnection(extensions.connection):
         merged = self.in_transaction() and self.merged
         if merged and self.get_transaction_status() == _IN_TRANSACTION:
             _set_autocommit(self, False)
+            notices, self.notices = self.notices, []
             try:
                 self.run("SELECT 1")
             finally:
+                self.notices = notices
                 # Where the connection breaks at that, psycopg2 has not heard of it.
                 self.merged = bool(self.closed)
-            del self.notices[-1:]
         self._let_psycopg2_begin()
 
     def _let_psycopg2_begin(self) -> None:
@@ -367,40 +366,53 @@ class MergingConnection(extensions.connection):
             _set_autocommit(self, False)
 
     def _look(self) -> None:
-        """Look whether the server has gone away.
+        """Look whether the server has gone away, or says that it will.
 
         It has closed the socket then, which makes it readable. So do notifications, and those must
         not cost a connection: libpq reads them and tells. A server that ends a session says why
-        first, in its own language, and closes the socket a little later.
+        first, in its own language, and takes its time to go. Nothing else does it say unasked.
 
         Raises:
             psycopg2.OperationalError: it has.
         """
-        heard = self.notices[:]
-        if self.shown:
-            # Somebody may be reading at this moment, in another thread.
-            while not self.closed and self._poll(0):
+        # Whoever is shown the connection may put anything there that has an append().
+        notices, self.notices = self.notices, []
+        try:
+            if self.shown:
+                # Somebody may be reading at this moment, in another thread.
+                while not self.closed and self._poll():
+                    self.poll()
+            else:
+                # The second finds the end behind what the first has read. No other thread gets its
+                # turn for that.
                 self.poll()
-        else:
-            # The second finds the end behind what the first has read. No other thread gets its
-            # turn for that.
-            self.poll()
-            self.poll()
-        if self.notices != heard and self._poll(GOODBYE):
-            self.poll()
+                self.poll()
+        finally:
+            heard, self.notices = self.notices, notices
+        if heard:
+            self._hear(heard)
         self._looked = monotonic()
+
+    def _hear(self, heard: list[str]) -> None:
+        for notice in heard:
+            self.notices.append(notice)
+        # With client_min_messages a server may be asked to tell how it came to send a notification.
+        said = [notice for notice in heard if not notice.startswith("DEBUG")]
+        if said and self.get_transaction_status() == _IDLE:
+            self.close()
+            raise psycopg2.OperationalError(said[-1])
 
 
 if hasattr(select, "poll"):
 
-    def _poll(descriptor: int) -> Callable[[int], object]:
-        """A function that waits so many ms until a socket is readable, or its other end gone."""
+    def _poll(descriptor: int) -> Callable[[], object]:
+        """A function that tells whether a socket is readable, or its other end gone."""
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        return poll.poll
+        return partial(poll.poll, 0)
 
 else:
 
-    def _poll(descriptor: int) -> Callable[[int], object]:
-        """A function that waits so many ms until a socket is readable, or its other end gone."""
-        return lambda timeout: select.select([descriptor], [], [], timeout / 1000)[0]
+    def _poll(descriptor: int) -> Callable[[], object]:
+        """A function that tells whether a socket is readable, or its other end gone."""
+        return lambda: select.select([descriptor], [], [], 0)[0]

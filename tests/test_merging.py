@@ -4,6 +4,7 @@ import copy
 import io
 import pickle
 import select
+from collections import deque
 
 import psycopg2
 import pytest
@@ -140,16 +141,47 @@ class TestMessages:
         manager.handle().execute("SELECT 1")
         assert line.statements == ["BEGIN", "SELECT 1"]
 
-    @pytest.mark.parametrize("linger", [0, 0.05])
+    @pytest.mark.parametrize("linger", [0, 0.05, 60])
+    @pytest.mark.parametrize("idle", [False, True])
+    @pytest.mark.parametrize("ask", [
+        lambda manager: Raw("SELECT 1")(),
+        lambda manager: manager.handle().execute("SELECT 1"),
+    ])  # fmt: skip
     def test_nothing_is_sent_on_one_whose_server_went_away(
-        self, manager, line, witness, monkeypatch, linger
+        self, manager, line, witness, monkeypatch, linger, idle, ask
     ):
-        """Nor on one whose server says that it will, and goes a moment later."""
+        """Nor on one whose server says that it will, and takes its time to go."""
         monkeypatch.setattr(line, "linger", linger)
-        session = manager.handle().conn.backend_pid
-        end_session(witness, session)
-        until(lambda: select.select([manager.handle().conn], [], [], 0)[0])
-        assert Raw("SELECT pg_backend_pid() AS pid")().fetchone()["pid"] != session
+        link = manager.handle().conn
+        if idle:
+            manager.cleanup()
+        end_session(witness, link.backend_pid)
+        until(lambda: select.select([link], [], [], 0)[0])
+        ask(manager)
+        assert manager.handle().conn is not link
+        assert line.statements == ["BEGIN;\nSELECT 1"]
+
+    def test_who_has_a_cursor_of_it_is_told_what_the_server_said(
+        self, manager, line, witness, monkeypatch
+    ):
+        monkeypatch.setattr(line, "linger", 60)
+        link, cursor = manager.handle().conn, manager.handle().cursor()
+        end_session(witness, link.backend_pid)
+        until(lambda: select.select([link], [], [], 0)[0])
+        with pytest.raises(psycopg2.OperationalError, match="terminating connection"):
+            cursor.execute("SELECT 1")
+        assert line.statements == []
+
+
+class Printer:
+    """Has what psycopg2 asks for of whoever is to hear notices, and no more of a list."""
+
+    def __init__(self):
+        self._said = []
+        self.append = self._said.append
+
+    def __iter__(self):
+        return iter(self._said)
 
 
 class TestTheConnectionShowsATransaction:
@@ -211,6 +243,17 @@ class TestTheConnectionShowsATransaction:
         large.write("text")
         manager.commit()
         assert manager.handle().conn.lobject(large.oid, "r").read() == "text"
+
+    @pytest.mark.parametrize("kind", [deque, Printer])
+    def test_to_whatever_somebody_lets_hear_its_notices(self, manager, monkeypatch, kind):
+        monkeypatch.setattr(merging, "JUST_NOW", -1)
+        notices = manager.handle().conn.notices = kind()
+        for _ in range(2):
+            Raw("SELECT 1")()
+            manager.handle().cursor(name="numbers")
+            Raw("DO $$ BEGIN RAISE NOTICE 'heard'; END $$")()
+            manager.commit()
+        assert list(notices) == ["NOTICE:  heard\n"] * 2
 
     def test_to_a_with_block_of_the_connection(self, manager, notes):
         with manager.handle().conn as link:

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import select
 import sys
 import threading
 from contextlib import contextmanager
@@ -235,16 +236,19 @@ def test_the_garbage_collector_may_return_connections_at_any_time(make_pool):
         gc.set_threshold(*threshold)
 
 
-def test_notifications_do_not_cost_a_connection(make_pool, dsn):
+@pytest.mark.parametrize("level", ["notice", "debug5"])
+def test_notifications_do_not_cost_a_connection(make_pool, dsn, level):
     pool = make_pool()
     connection = pool.checkout(Holder("a"))
     connection.autocommit = True
+    connection.cursor().execute(f"SET client_min_messages = {level}")
     connection.cursor().execute("LISTEN news")
     pool.checkin(connection)
     other = psycopg2.connect(dsn)
     other.autocommit = True
     other.cursor().execute("NOTIFY news")
     other.close()
+    until(lambda: select.select([connection], [], [], 0)[0])
     assert pool.checkout(Holder("b")) is connection
 
 
