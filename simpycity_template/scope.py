@@ -258,7 +258,12 @@ class Scope:
             except KeyError:
                 # Another thread closes it too: a stream that was dropped.
                 return
-            hold.release()
+            try:
+                hold.release()
+            except BaseException:
+                # Ctrl-C, or the timeout of a greenlet: what is left is released all the same.
+                self.close()
+                raise
 
     def forget(self) -> None:
         """In a child process: let go of what is the parent's."""

@@ -297,6 +297,18 @@ class TestCleanup:
         assert (again.encoding, again.cursor_factory) == ("UTF8", None)
         assert Raw("SELECT 1 AS n, 'é' AS e")().fetchone() == [1, "é"]
 
+    def test_ctrl_c_while_one_connection_comes_back_keeps_none_of_the_others(self, manager):
+        def interrupt(event):
+            manager.unlisten("checkin", interrupt)
+            raise KeyboardInterrupt
+
+        handles = [manager.open() for _ in range(3)]
+        manager.listen("checkin", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            manager.cleanup()
+        assert in_use(manager) == []
+        del handles
+
     def test_it_can_be_called_at_any_time(self, manager):
         manager.cleanup()
         manager.cleanup()
