@@ -3,7 +3,7 @@
 It listens instead of looking now and then, so that it does not miss the crowd of a moment.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from dataclasses import dataclass
 from time import monotonic, time
 
@@ -11,19 +11,19 @@ from simpycity_template.events import Event
 from simpycity_template.manager import Manager
 
 MINUTES = 5
+SPAN = 60 * MINUTES
 WAITS = 20
 """How many of the last waits are remembered."""
 
 
 @dataclass
 class Second:
-    """What was seen in one second: the most, and what it ended with."""
+    """What was seen in one second: the most, and how many were in use at its end."""
 
     number: int
     in_use: int = 0
     waiting: int = 0
     in_use_after: int = 0
-    waiting_after: int = 0
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,10 @@ class History:
 
     def __init__(self, manager: Manager) -> None:
         self._manager = manager
-        self._seconds: deque[Second] = deque(maxlen=60 * MINUTES)
+        self._seconds: deque[Second] = deque(maxlen=SPAN)
         self._waits: deque[Wait] = deque(maxlen=WAITS)
+        # How many waited at the end of each second, of those whose wait is over.
+        self._waited: dict[int, int] = defaultdict(int)
         for name in ("checkout", "checkin", "wait", "timeout"):
             manager.listen(name, self._note)
 
@@ -60,17 +62,19 @@ class History:
         self._look()
         seen = {second.number: second for second in list(self._seconds)}
         last = max(seen)
-        first = last - 60 * MINUTES + 1
-        # Between events nothing changes.
+        first = last - SPAN + 1
+        # Between events as many are in use as before.
         older = max((number for number in seen if number < first), default=None)
         before = Second(0) if older is None else seen[older]
+        still_waiting = [int(holder.since) for holder in self._manager.waiting()]
         peaks = []
         for number in range(first, last + 1):
+            waited = self._waited.get(number, 0) + sum(since <= number for since in still_waiting)
             second = seen.get(number)
             if second is None:
-                peaks.append((before.in_use_after, before.waiting_after))
+                peaks.append((before.in_use_after, waited))
             else:
-                peaks.append((second.in_use, second.waiting))
+                peaks.append((second.in_use, max(second.waiting, waited)))
                 before = second
         return peaks
 
@@ -80,26 +84,35 @@ class History:
 
     def _note(self, event: Event) -> None:
         if event.name in ("wait", "timeout"):
-            holder = event.holder
-            self._waits.append(
-                Wait(
-                    time(),
-                    event.seconds,
-                    event.name == "wait",
-                    holder.label,
-                    holder.thread,
-                    holder.place,
-                )
-            )
-        # What has just come back was in use in this second.
-        self._look(just_now=event.name == "checkin")
+            self._note_wait(event)
+        # What has just come back was in use in this second, and who was served waited in it.
+        self._look(event.name == "checkin", event.name == "wait")
 
-    def _look(self, just_now: bool = False) -> None:
+    def _note_wait(self, event: Event) -> None:
+        holder, now = event.holder, monotonic()
+        self._waits.append(
+            Wait(
+                time(),
+                event.seconds,
+                event.name == "wait",
+                holder.label,
+                holder.thread,
+                holder.place,
+            )
+        )
+        oldest = int(now) - SPAN
+        for number in range(max(int(now - event.seconds), oldest), int(now)):
+            self._waited[number] += 1
+        if len(self._waited) > 2 * SPAN:
+            for number in [number for number in list(self._waited) if number < oldest]:
+                self._waited.pop(number, None)
+
+    def _look(self, just_in_use: bool = False, just_waiting: bool = False) -> None:
         metrics = self._manager.metrics()
         number = int(monotonic())
         if not self._seconds or self._seconds[-1].number < number:
             self._seconds.append(Second(number))
         second = self._seconds[-1]
-        second.in_use = max(second.in_use, min(metrics.in_use + just_now, metrics.max_size))
-        second.waiting = max(second.waiting, metrics.waiting)
-        second.in_use_after, second.waiting_after = metrics.in_use, metrics.waiting
+        second.in_use = max(second.in_use, min(metrics.in_use + just_in_use, metrics.max_size))
+        second.waiting = max(second.waiting, metrics.waiting + just_waiting)
+        second.in_use_after = metrics.in_use

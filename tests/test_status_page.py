@@ -200,6 +200,30 @@ def test_what_comes_back_was_in_use_in_its_last_second(make_manager, monkeypatch
     assert [in_use for in_use, _ in history.seconds()[-4:]] == [1, 1, 1, 0]
 
 
+def test_who_waits_is_in_the_picture_from_the_first_second_to_the_last(make_manager, monkeypatch):
+    clock = [1000.0]
+    for module in ("history", "pool"):
+        monkeypatch.setattr(f"simpycity_template.{module}.monotonic", lambda: clock[0])
+    manager = make_manager(pool_size=1, max_overflow=0)
+    history = History(manager)
+
+    def wait():
+        with manager.scope("waits"):
+            sleeper("x")
+
+    threads = [threading.Thread(target=wait) for _ in range(2)]
+    with manager.scope("holds"):
+        sleeper("x")
+        for thread in threads:
+            thread.start()
+        until(lambda: len(manager.waiting()) == 2)
+        clock[0] += 3
+        assert history.seconds()[-5:] == [(0, 0), *[(1, 2)] * 4]
+    for thread in threads:
+        thread.join()
+    assert history.seconds()[-5:] == [(0, 0), *[(1, 2)] * 4]
+
+
 def test_the_last_minutes_go_on_from_what_was_long_before(manager, monkeypatch):
     clock = [1000.0]
     monkeypatch.setattr("simpycity_template.history.monotonic", lambda: clock[0])
