@@ -234,11 +234,16 @@ class MergingConnection(extensions.connection):
         return not self.merged
 
     def is_alive(self) -> bool:
-        """Whether it still has its server, asked of the socket alone; for one that is idle."""
+        """Whether it can serve the next scope, asked of the socket alone; for one that is idle.
+
+        It still has its server, and nobody who was shown it has begun a transaction meanwhile.
+        """
         try:
             with self.turn:
                 self._look()
         except psycopg2.Error:
+            return False
+        if self.shown and self.get_transaction_status() != _IDLE:
             return False
         return not self.closed
 

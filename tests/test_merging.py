@@ -402,6 +402,14 @@ class TestWhoeverIsShownTheConnection:
         shown.rollback()
         assert notes() == []
 
+    def test_leaves_nothing_to_the_next_scope_to_commit(self, manager, notes, shown):
+        kept = extensions.cursor(shown)
+        manager.cleanup()
+        kept.execute("INSERT INTO notes VALUES (1)")
+        insert(2)
+        manager.commit()
+        assert notes() == [2]
+
     def test_commits_nothing_that_comes_first_either(self, manager, notes):
         extensions.cursor(manager.handle().conn).execute("INSERT INTO notes VALUES (1)")
         manager.cleanup()
