@@ -94,7 +94,6 @@ class MergingConnection(extensions.connection):
     # As psycopg2's own connection, it takes no other attributes. These are looked up often.
     __slots__ = (
         "_answered",
-        "_cursor",
         "_looked",
         "_poll",
         "begun",
@@ -109,8 +108,6 @@ class MergingConnection(extensions.connection):
         super().__init__(*args, **kwargs)
         # psycopg2 has one too, but nobody can wait for that with a timeout.
         self.turn = threading.RLock()
-        # It refers back to the connection, until close().
-        self._cursor: extensions.cursor | None = extensions.cursor(self)
         self._answered = self._looked = monotonic()
         self._poll = _poll(self.fileno())
 
@@ -275,11 +272,6 @@ class MergingConnection(extensions.connection):
         with self.turn:
             self._send(sql)
 
-    def close(self) -> None:
-        """Close."""
-        self._cursor = None
-        super().close()
-
     def cursor(self, name: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Open a cursor, a server-side one where it has a name."""
         self.show()
@@ -358,7 +350,8 @@ class MergingConnection(extensions.connection):
             self._answered = monotonic()
 
     def _send(self, sql: str) -> None:
-        cursor = self._cursor or extensions.cursor(self)
+        # Not kept: it refers to the connection, which has to be freed without the garbage collector.
+        cursor = extensions.cursor(self)
         try:
             cursor.execute(sql)
         except psycopg2.DatabaseError as error:

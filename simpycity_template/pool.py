@@ -283,8 +283,9 @@ class Pool:
         lock, returned = self._lock, self._returned
         # The lock is this thread's where the garbage collector interrupted its bookkeeping.
         while returned and not lock._is_owned() and lock.acquire(False):  # type: ignore[attr-defined]
-            holder, now = None, monotonic()
+            holder = None
             try:
+                now = monotonic()
                 if returned:
                     connection = returned.popleft()
                     # None where it was back already.

@@ -372,6 +372,22 @@ def test_an_interrupted_connect_leaves_the_room_to_others(dsn):
             pool.checkout(Holder("a"))
 
 
+def test_a_connect_that_is_interrupted_at_its_end_leaves_no_session(dsn, sessions):
+    def connect(**options):
+        _link = psycopg2.connect(dsn, **options)
+        assert sessions()
+        raise KeyboardInterrupt
+
+    pool = Pool("test pool", Settings(dsn=dsn), connect)
+    gc.disable()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            pool.checkout(Holder("a"))
+        until(lambda: not sessions())
+    finally:
+        gc.enable()
+
+
 def test_a_timeout_names_who_is_still_connecting(dsn):
     connecting, go_on = threading.Event(), threading.Event()
 
