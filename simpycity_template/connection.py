@@ -72,7 +72,13 @@ class Connection(MergingConnection):
         self.holder: Holder | None = None
         self.idle_since = 0.0
         self.outcome_unknown = False
-        super().__init__(*args, **kwargs)
+        try:
+            super().__init__(*args, **kwargs)
+        except BaseException:
+            # Ctrl-C or the timeout of a greenlet, which somebody may keep, and so this half of a
+            # connection. The server takes it for a whole one.
+            self.close()
+            raise
         self.opened = monotonic()
         self.process = os.getpid()
         self.backend_pid = self.get_backend_pid()

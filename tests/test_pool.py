@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from psycopg2.extensions import TRANSACTION_STATUS_IDLE
+from psycopg2.extensions import POLL_READ, TRANSACTION_STATUS_IDLE, set_wait_callback
 from support import until
 
 from simpycity_template import PoolTimeout
@@ -386,6 +386,25 @@ def test_a_connect_that_is_interrupted_at_its_end_leaves_no_session(dsn, session
         until(lambda: not sessions())
     finally:
         gc.enable()
+
+
+def test_a_connect_that_is_interrupted_on_its_way_leaves_no_session(make_pool, sessions):
+    """As by the timeout of a greenlet; also where somebody keeps that."""
+    pool = make_pool()
+
+    def interrupt(link):
+        while link.poll() != POLL_READ:
+            select.select([], [link], [])
+        select.select([link], [], [])
+        raise KeyboardInterrupt
+
+    set_wait_callback(interrupt)
+    try:
+        with pytest.raises(KeyboardInterrupt) as _kept:
+            pool.checkout(Holder("a"))
+    finally:
+        set_wait_callback(None)
+    until(lambda: not sessions())
 
 
 def test_a_timeout_names_who_is_still_connecting(dsn):
