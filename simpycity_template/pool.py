@@ -241,11 +241,12 @@ class Pool:
             holder.tag = tag.comment(holder)
 
     def _let_go(self, connection: Connection, holder: Holder) -> None:
-        """Close a connection that broke while idle; its place goes to the one ``holder`` opens."""
+        """End a connection that broke while idle; its place goes to the one ``holder`` opens."""
         with self._lock:
             del self._held[connection]
             self._opening.add(holder)
-        connection.close()
+        # Somebody may be speaking there who was shown it; to close it would wait for the answer.
+        connection.end()
         self._events.fire("reconnect", holder)
 
     def _open(self, holder: Holder) -> Connection:

@@ -23,7 +23,12 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from psycopg2.extensions import POLL_READ, TRANSACTION_STATUS_IDLE, set_wait_callback
+from psycopg2.extensions import (
+    POLL_READ,
+    TRANSACTION_STATUS_ACTIVE,
+    TRANSACTION_STATUS_IDLE,
+    set_wait_callback,
+)
 from support import until
 
 from simpycity_template import PoolTimeout
@@ -360,6 +365,27 @@ def test_what_comes_back_in_a_transaction_serves_nobody_else(make_pool):
     pool.checkin(connection)
     assert connection.closed
     assert pool.checkout(Holder("next")).get_transaction_status() == TRANSACTION_STATUS_IDLE
+
+
+def test_who_speaks_on_an_idle_connection_holds_nobody_up(make_pool):
+    pool = make_pool()
+    connection = pool.checkout(Holder("keeps a cursor"))
+    cursor = connection.cursor()
+    pool.checkin(connection)
+    outcome = []
+
+    def speak():
+        try:
+            outcome.append(cursor.execute("SELECT pg_sleep(20)"))
+        except psycopg2.Error as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=speak)
+    thread.start()
+    until(lambda: connection.get_transaction_status() == TRANSACTION_STATUS_ACTIVE)
+    assert pool.checkout(Holder("next")) is not connection
+    thread.join()
+    assert isinstance(outcome[0], psycopg2.Error)
 
 
 def test_an_interrupted_connect_leaves_the_room_to_others(dsn):
