@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from psycopg2.extensions import connection as psycopg2_connection
 
 from simpycity_template.holder import ENDS_WITH_SCOPE, from_here
 from simpycity_template.manager import Manager, configured_managers
+from simpycity_template.pipes import reader_may_leave
 from simpycity_template.sessions import Session, application_name, connect, sessions
 
 PAUSE = 1.0
@@ -57,17 +59,15 @@ class ConnectionsCommand(Command):
         if self.options.watch and self.options.json:
             raise BadCommand("--watch is for people and --json for scripts: choose one")
         looks = [Look(manager) for manager in _managers_of(self.args[0])]
-        try:
+        with suppress(KeyboardInterrupt), reader_may_leave():
             if self.options.watch:
                 watch(looks)
             found = [look.again() for look in looks]
-        except KeyboardInterrupt:
-            return 0
-        if self.options.json:
-            print(json.dumps([as_json(look) for look in found], indent=2))
-        else:
-            show(found)
-        return self._status([session for look in found for session in look.sessions])
+            if self.options.json:
+                print(json.dumps([as_json(look) for look in found], indent=2))
+            else:
+                show(found)
+        return self._status([session for look in looks for session in look.sessions])
 
     def _status(self, found: list[Session]) -> int:
         limit = self.options.max_idle

@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
+from simpycity_template.pipes import reader_may_leave
+
 RESERVED = 3  # PostgreSQL's superuser_reserved_connections
 ENDS, GIVES_UP = 0, 1
 
@@ -187,14 +189,15 @@ def main(arguments: list[str] | None = None) -> int:
     most = given.processes * min(given.pool, given.threads)
     allowed = given.max_connections - RESERVED
     busy = whole.held / (max(given.seconds, whole.end) * most)
-    print(f"requests           {len(whole.waits)} in {given.seconds:g} s")
-    print(f"connections        {most} at most, of {allowed} that the server allows")
-    print(f"in use             {busy:.0%} of these in the mean")
-    print(f"wait for a thread  {whole.mean_thread_wait * 1000:.1f} ms in the mean")
-    print(f"wait, mean         {whole.mean_wait * 1000:.1f} ms")
-    print(f"wait, 95 % within  {whole.wait_below(0.95) * 1000:.1f} ms")
-    print(f"wait, 99 % within  {whole.wait_below(0.99) * 1000:.1f} ms")
-    print(f"timeouts           {whole.timeout_share:.2%}")
+    with reader_may_leave():
+        print(f"requests           {len(whole.waits)} in {given.seconds:g} s")
+        print(f"connections        {most} at most, of {allowed} that the server allows")
+        print(f"in use             {busy:.0%} of these in the mean")
+        print(f"wait for a thread  {whole.mean_thread_wait * 1000:.1f} ms in the mean")
+        print(f"wait, mean         {whole.mean_wait * 1000:.1f} ms")
+        print(f"wait, 95 % within  {whole.wait_below(0.95) * 1000:.1f} ms")
+        print(f"wait, 99 % within  {whole.wait_below(0.99) * 1000:.1f} ms")
+        print(f"timeouts           {whole.timeout_share:.2%}")
     if most > allowed:
         print(
             f"{most} connections are more than the server allows: make --pool, --threads or "

@@ -2,6 +2,7 @@
 
 import gc
 import os
+import subprocess
 import sys
 import threading
 import traceback
@@ -44,6 +45,18 @@ def end_session(witness: connection, session: int) -> None:
         cursor.execute("SELECT pg_terminate_backend(%s)", (session,))
     # With a timeout that waits, too, but it looks ten times a second only.
     until(lambda: not psutil.pid_exists(session))
+
+
+def without_reader(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command into a pipe that nobody reads any more, as where `| head` has ended."""
+    nobody, output = os.pipe()
+    os.close(nobody)
+    try:
+        return subprocess.run(
+            command, stdout=output, stderr=subprocess.PIPE, text=True, timeout=60, **options
+        )
+    finally:
+        os.close(output)
 
 
 def in_thread(work: Callable[[], Any]) -> Any:

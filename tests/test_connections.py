@@ -17,7 +17,7 @@ import pytest
 from projects import PASTER
 from psycopg2.extensions import make_dsn
 from simpycity.core import Raw
-from support import until
+from support import until, without_reader
 
 from simpycity_template import tag
 from simpycity_template.holder import Holder
@@ -253,6 +253,15 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     done = paster(tmp_path / "nowhere.ini")
     assert (done.returncode, done.stderr) == (2, "")
     assert "There is no file nowhere.ini" in done.stdout
+
+
+@pytest.mark.parametrize("option", ["--max-idle=0", "--json", "--watch"])
+def test_a_reader_of_a_pipe_may_have_had_enough(ini, idle_in_transaction, option):
+    command = [sys.executable, PASTER, "connections", ini.name, "--max-idle=0", option]
+    environment = {**os.environ, "PYTHONPATH": str(ini.parent)}
+    done = without_reader(command, cwd=ini.parent, env=environment)
+    # The monitor's answer does not depend on who reads the table.
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def without_colours(shown):

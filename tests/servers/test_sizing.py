@@ -10,6 +10,7 @@ import pytest
 from pages import ROOT, blocks, typed
 from serving import on_page
 from simpycity.core import Raw
+from support import without_reader
 
 from simpycity_template import PoolTimeout
 from simpycity_template.sizing import Request, main, requests, simulate
@@ -24,6 +25,12 @@ def test_the_command_on_the_page_prints_what_the_page_shows():
         [sys.executable, *arguments], capture_output=True, text=True, check=True, cwd=ROOT
     )
     assert run.stdout == on_page("output", "sizing.rst")
+
+
+def test_a_reader_of_a_pipe_may_have_had_enough():
+    arguments = ["--rate=1", "--query-time=1"]
+    done = without_reader([sys.executable, "-m", "simpycity_template.sizing", *arguments])
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_it_agrees_with_erlangs_formula():
