@@ -119,6 +119,8 @@ class Settings:
             for key, value in config.items()
             if isinstance(key, str) and key.startswith(prefix)
         }
+        if prefix[-1:] not in ("", ".") and any(key.startswith(".") for key in given):
+            raise ValueError(f"the prefix is {prefix!r}: write it with its dot, {prefix + '.'!r}")
         known = ["dsn", *_PARTS, *_PARSERS]
         for key in given:
             if key not in known:
@@ -211,7 +213,7 @@ def _fault(dsn: str, reason: str) -> str:
     if found := re.search(r'invalid (?:connection option|URI query parameter:) "(\w+)"', reason):
         word = found[1]
         if meant := get_close_matches(word, _KEYWORDS, n=1):
-            return f"has {word!r} in it, which libpq does not know; did you mean {meant[0]}?"
+            return f"has {word!r} in it, which libpq does not know (did you mean {meant[0]}?)"
         # After a password, it can be the rest of one with a space in it.
         if "@" not in dsn and "pass" not in dsn.partition(word)[0].lower():
             return f"has {word!r} in it, which libpq does not know"

@@ -110,7 +110,7 @@ WRONG = [
     ({"host": "db", "port": "abc"}, "simpycity.port is 'abc': it must be a number from 1 to 65535"),
     ({"host": "db", "port": 65536}, "simpycity.port is '65536'"),
     ({"dsn": "host=one,two port=5432,0"}, "simpycity.dsn has a port in it that is no number"),
-    ({"dsn": "hots=localhost"}, "has 'hots' in it, which libpq does not know; did you mean host?"),
+    ({"dsn": "hots=localhost"}, "has 'hots' in it, which libpq does not know (did you mean host?)"),
     ({"dsn": "host=db colour=red"}, "has 'colour' in it, which libpq does not know: write"),
     ({"dsn": "host=db password=hunter2 sslmod=require"}, "did you mean sslmode?"),
     ({"dsn": "postgresql://me:hunter2@db/x?sslmod=require"}, "did you mean sslmode?"),
