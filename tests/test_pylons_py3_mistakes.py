@@ -85,6 +85,41 @@ def test_an_address_that_another_server_has_is_named(project):
         )
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("port", "www", "(host = 127.0.0.1, port = www): invalid literal for int()"),
+        ("host", "nowhere.invalid", "(host = nowhere.invalid, port = 0): Invalid host/port"),
+        ("use", "egg:waitress#main\nhots = db", "port = 0): Unknown adjustment 'hots'"),
+    ],
+)
+def test_a_setting_that_the_server_does_not_take_is_told(project, setting, value, told):
+    text = (project / "development.ini").read_text()
+    server, application = text.split("[app:main]")
+    (project / "server.ini").write_text(server)
+    change(project / "server.ini", "port", "0")
+    change(project / "server.ini", setting, value)
+    with (project / "server.ini").open("a") as ini:
+        ini.write(f"[app:main]{application}")
+    said = refusal(project, "serve", "server.ini")
+    assert said.startswith(f"{project}/server.ini: the server does not take its settings (host = ")
+    assert told in said
+
+
+def test_serve_with_reload_fails_where_its_server_does(project):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        change(project / "development.ini", "port", str(other.getsockname()[1]))
+        done = paster("serve", "--reload", "development.ini", cwd=project)
+    assert "The server cannot listen" in done.stderr
+    assert done.returncode == 1
+
+
+def test_make_config_asks_for_the_name_of_the_file(project):
+    done = paster("make-config", "HelloWorld", cwd=project)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.endswith("You must give a configuration filename\n")
+
+
 # --- INI files ---
 
 
@@ -125,6 +160,41 @@ def test_a_mistake_in_an_ini_file_is_told_by_paster(tmp_path):
     (tmp_path / "its.ini").write_text("[app:main]\nuse egg\n")
     for command in ("serve", "setup-app"):
         assert refusal(tmp_path, command, "its.ini").startswith(f"{tmp_path}/its.ini, line 2: ")
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "told"),
+    [
+        ("debug", "perhaps", "'perhaps' stands where only true or false can."),
+        (
+            "args",
+            "(sys.stdrr,)",
+            "logging cannot be set up like this: AttributeError: module 'sys'",
+        ),
+        ("formatter", "plain", "logging cannot be set up like this: KeyError: 'plain'"),
+    ],
+)
+def test_a_setting_that_has_a_wrong_value_is_told(project, setting, value, told):
+    ini = project / "wrong.ini"
+    ini.write_text((project / "development.ini").read_text())
+    change(ini, setting, value)
+    assert refusal(project, "serve", "wrong.ini").startswith(f"{ini}: {told}")
+
+
+def test_a_file_that_cannot_be_read_is_told(project):
+    (project / "latin.ini").write_bytes("[app:main]\n# ä".encode("latin-1"))
+    for command in ("serve", "setup-app"):
+        said = refusal(project, command, "latin.ini")
+        assert said == f"{project}/latin.ini: this is not UTF-8; save the file as UTF-8."
+    assert refusal(project, "serve", "helloworld") == f"{project}/helloworld: Is a directory"
+
+
+def test_a_folder_with_a_percent_sign_is_told(tmp_path):
+    folder = tmp_path / "100%"
+    folder.mkdir()
+    (folder / "its.ini").write_text("[app:main]\nuse = egg:X\n")
+    told = f"{folder}/its.ini: INI files cannot be read in a folder with a % in its name."
+    assert refusal(folder, "setup-app", "its.ini") == told
 
 
 @pytest.mark.parametrize("kind", [LookupError, FileNotFoundError, ModuleNotFoundError])

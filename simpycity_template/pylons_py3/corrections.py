@@ -637,6 +637,36 @@ CORRECTIONS += [
         new="raise",
     ),
     Correction(
+        "make-config without the name of a file",
+        "paste.script.appinstall",
+        why="A filter cannot be indexed on Python 3; it ended in a traceback.",
+        old="filter(None, self.call_sysconfig_functions(\n"
+        "                'default_config_filename', self.installer))",
+        new="list(filter(None, self.call_sysconfig_functions(\n"
+        "                'default_config_filename', self.installer)))",
+    ),
+    Correction(
+        "the exit status of `serve --reload`",
+        "paste.script.serve",
+        why="It was 0 also where the server could not be started.",
+        old="self.restart_with_monitor(reloader=True)",
+        new="return self.restart_with_monitor(reloader=True)",
+    ),
+    Correction(
+        "Ctrl-C during `serve --reload`",
+        "paste.script.serve",
+        why="To end the server is no failure, as it is none without --reload.",
+        old="                        raise\n                    return 1\n",
+        new="                        raise\n                    return 0\n",
+    ),
+    Correction(
+        "the server's own number in a log",
+        "paste.script.serve",
+        why="Where output went to a file, it was written when the server had ended.",
+        old="            print(msg)\n\n        def serve():",
+        new="            print(msg, flush=True)\n\n        def serve():",
+    ),
+    Correction(
         "a mistake while `serve --reload` loads the application",
         "paste.script.serve",
         why="Only a SyntaxError was survived; after any other the command had to be typed again.",

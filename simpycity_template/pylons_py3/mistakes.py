@@ -24,7 +24,10 @@ import pkg_resources
 ADDRESS = ("host", "port", "listen", "unix_socket")
 
 # What Paste calls in the standard library when it reads an INI file.
-CALLED = ("configparser", "importlib", "_frozen_importlib", "_frozen_importlib_external")
+CALLED = (
+    *("configparser", "codecs", "logging"),
+    *("importlib", "_frozen_importlib", "_frozen_importlib_external"),
+)
 
 
 def told(run: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -80,18 +83,26 @@ def sentence(error: Exception) -> str | None:
     if isinstance(error, pkg_resources.ResolutionError):
         return _of_requirement(error)
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if isinstance(error, OSError):
-        for frame in frames:
-            # PasteDeploy's, around the server that an INI file names.
-            if frame.f_code.co_name == "server_wrapper":
-                return _of_address(error, frame.f_locals["context"].local_conf)
+    # PasteDeploy's, around the server that an INI file names.
+    if server := _called(frames, "paste.deploy.loadwsgi", "server_wrapper"):
+        return _of_server(error, server.f_locals["context"], frames[-1].f_globals["__name__"])
     if not _is_of_paste(frames):
         return None
     if isinstance(error, EOFError):
         return "\nNo one answers here; add --no-interactive."
     if isinstance(error, FileNotFoundError):
         return _of_missing(error.filename)
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
     return _of_file(error, frames)
+
+
+def _called(frames: list[FrameType], module: str, name: str) -> FrameType | None:
+    """Return the first call of a function that an error came through."""
+    for frame in frames:
+        if (frame.f_globals["__name__"], frame.f_code.co_name) == (module, name):
+            return frame
+    return None
 
 
 def _of_requirement(error) -> str | None:
@@ -107,11 +118,20 @@ def _of_requirement(error) -> str | None:
     return f'{needing} needs {error.req}, {lack}: pip install "{error.req}"'
 
 
-def _of_address(error: OSError, settings: dict[str, str]) -> str | None:
-    if error.errno not in (EACCES, EADDRINUSE, EADDRNOTAVAIL):
-        return None
-    given = [f"{key} = {settings[key]}" for key in ADDRESS if key in settings]
-    return f"The server cannot listen ({', '.join(given)}): {error.strerror}"
+def _of_server(error: Exception, context: Any, origin: str) -> str | None:
+    settings = context.local_conf
+    given = ", ".join(f"{key} = {settings[key]}" for key in ADDRESS if key in settings)
+    if isinstance(error, OSError) and error.errno in (EACCES, EADDRINUSE, EADDRNOTAVAIL):
+        return f"The server cannot listen ({given}): {error.strerror}"
+    # Where waitress reads its settings.
+    if origin == "waitress.adjustments":
+        return f"{_ini(context)}: the server does not take its settings ({given}): {error}"
+    return None
+
+
+def _ini(context: Any) -> str:
+    """Return the file that a part of the application is loaded from; an egg has none."""
+    return context.global_conf.get("__file__", "The application")
 
 
 def _is_of_paste(frames: list[FrameType]) -> bool:
@@ -134,8 +154,14 @@ def _of_file(error: Exception, frames: list[FrameType]) -> str | None:
     """Say what is wrong in an INI file; no value of a setting, which may be a password."""
     readers: list[Any] = [frame.f_locals.get("self") for frame in frames]
     files = [reader.filename for reader in readers if hasattr(reader, "filename")]
+    if loading := _called(frames, "paste.deploy.loadwsgi", "invoke"):
+        files.append(_ini(loading.f_locals["context"]))
+    if logging := _called(frames, "paste.script.command", "logging_file_config"):
+        files.append(logging.f_locals["config_file"])
     where = files[-1] if files else getattr(error, "source", "The INI file")
     if isinstance(error, configparser.InterpolationError):
+        if error.option in ("here", "__file__"):
+            return f"{where}: INI files cannot be read in a folder with a % in its name."
         return (
             f"{where}: [{error.section}] {error.option}: write %% for a % that stands for itself; "
             "%(name)s stands for another setting."
@@ -152,6 +178,12 @@ def _of_file(error: Exception, frames: list[FrameType]) -> str | None:
             f"{where}: {error.name} is not installed; "
             "where that is its project: pip install --editable ."
         )
+    if isinstance(error, UnicodeDecodeError):
+        return f"{where}: this is not UTF-8; save the file as UTF-8."
+    if frames[-1].f_code.co_name == "asbool":
+        return f"{where}: {frames[-1].f_locals['obj']!r} stands where only true or false can."
+    if logging:
+        return f"{where}: logging cannot be set up like this: {type(error).__name__}: {error}"
     if type(error) in (LookupError, ModuleNotFoundError):
         return str(error) if where in str(error) else f"{where}: {error}"
     return None
