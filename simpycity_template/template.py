@@ -13,6 +13,7 @@ import keyword
 import os
 import re
 import secrets
+import shlex
 import shutil
 import signal
 import subprocess
@@ -53,9 +54,10 @@ def refuse(sentence: str) -> NoReturn:
 def check_name(name: str, package: str) -> None:
     """Refuse a project name that pip, Python or the project's own imports would stumble over."""
     if not NAME.fullmatch(name):
+        place = " The folder that it is written into is given with -o." if "/" in name else ""
         refuse(
             f"{name!r} cannot be a project's name: use letters, digits, '-' and '_', beginning "
-            "with a letter and ending with a letter or digit."
+            f"with a letter and ending with a letter or digit.{place}"
         )
     of_package = f"the package of {name!r} would be called {package!r}, "
     if not package.isidentifier() or not package.isascii() or keyword.iskeyword(package):
@@ -99,6 +101,8 @@ def check_target(directory: str) -> None:
     elif os.path.lexists(directory):
         refuse(f"{directory} exists and is not a folder; choose another name or folder.")
     ground = os.path.abspath(directory)
+    if "%" in ground:
+        refuse(f"{ground} has a '%' in it, which INI files cannot have; choose another folder.")
     while not os.path.lexists(ground):
         ground = os.path.dirname(ground)
     if not os.access(ground, os.W_OK | os.X_OK):
@@ -314,7 +318,7 @@ def _last_line(text: str) -> str:
 def _next_steps(directory: str, engine: str) -> str:
     missing = "" if importlib.util.find_spec(engine) else f"    pip install {engine}\n"
     return (
-        f"Next:\n    cd {os.path.relpath(directory)}\n{missing}"
+        f"Next:\n    cd {shlex.quote(os.path.relpath(directory))}\n{missing}"
         "    paster setup-app development.ini\n"
         "    paster serve --reload development.ini"
     )

@@ -335,6 +335,21 @@ def test_a_dsn_that_cannot_be_parsed_is_refused_without_its_password(tmp_path, d
     assert "heim" not in sentence
 
 
+def test_a_name_with_a_folder_in_it_is_refused_with_the_option_for_that(tmp_path):
+    assert "is given with -o." in refusal(tmp_path, "sub/HelloWorld")
+    assert "-o" not in refusal(tmp_path, "Hello.World")
+
+
+def test_a_folder_with_a_percent_sign_is_refused_as_no_ini_file_can_be_read_there(tmp_path):
+    (tmp_path / "100%").mkdir()
+    assert "100%/HelloWorld has a '%' in it" in refusal(tmp_path / "100%", "HelloWorld")
+
+
+def test_the_next_steps_can_be_typed_also_where_a_folder_has_a_space_in_its_name(tmp_path):
+    done = paster(*CREATE, "--no-interactive", "-o", "my work", "HelloWorld", cwd=tmp_path)
+    assert "\n    cd 'my work/HelloWorld'\n" in done.stdout
+
+
 def test_a_folder_with_files_in_it_is_refused(tmp_path):
     (tmp_path / "HelloWorld").mkdir()
     (tmp_path / "HelloWorld/mine.txt").touch()
