@@ -52,8 +52,13 @@ def apply(manager: "Manager", path: str | Path) -> None:
     """
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise SchemaError(f"{path}: {error}") from error
+    except OSError as error:
+        raise SchemaError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SchemaError(
+            f"{path}, line {line}: this is not UTF-8; save the file as UTF-8"
+        ) from error
     found = list(statements(text))
     for start, end in found:
         if re.split(r"\W", text[start:end].upper())[0] in _TRANSACTION_CONTROL:

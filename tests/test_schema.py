@@ -133,8 +133,8 @@ def test_a_file_that_is_not_there_is_told(manager, tmp_path):
 
 
 def test_a_file_that_is_not_utf_8_is_told(manager, tmp_path):
-    (tmp_path / "latin.sql").write_bytes("SELECT 'ä'".encode("latin-1"))
-    with pytest.raises(SchemaError, match=r"latin\.sql.*utf-8"):
+    (tmp_path / "latin.sql").write_bytes("SELECT 1;\nSELECT 'ä'".encode("latin-1"))
+    with pytest.raises(SchemaError, match=r"latin\.sql, line 2: this is not UTF-8"):
         schema.apply(manager, tmp_path / "latin.sql")
 
 
