@@ -56,6 +56,24 @@ WITHOUT_TITLE = {
 }
 
 
+# Holds a connection until that was logged.
+HOLDING = """
+import time
+
+from {package}.lib.base import BaseController
+from {package}.model.meta import manager
+
+
+class HoldingController(BaseController):
+    def index(self):
+        deadline = time.monotonic() + 20
+        manager.handle().execute("SELECT 1")
+        while not manager.metrics().hold_warnings and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return "told" if manager.metrics().hold_warnings else "waited in vain"
+"""
+
+
 def add_controller(project, name, text):
     package = project.name.lower()
     (project / package / "controllers" / f"{name}.py").write_text(
@@ -198,6 +216,7 @@ class TestPages:
         page = visitor.get("/nowhere")
         assert visitor.status == 404
         assert "<h1>Not Found</h1>" in page
+        assert "There is no such page." in page
         assert 'class="brand"' in page
 
     def test_a_page_without_a_title_has_the_title_of_the_project(self, visitor):
@@ -316,6 +335,18 @@ class TestCommands:
         tests = run(sys.executable, "-m", "pytest", "-q", cwd=project)
         assert "2 passed" in tests.stdout, tests.stdout
 
+    def test_a_connection_that_is_held_for_long_is_in_the_log_of_development(self, project):
+        ini = project / "development.ini"
+        assert "\nsimpycity.hold_warning = 10\n" in ini.read_text()
+        change(ini, "simpycity.hold_warning", "0.1")
+        add_controller(project, "holding", HOLDING)
+        with served(project) as address:
+            assert Visitor(address).get("/holding/index") == "told"
+        (told,) = re.findall(r"WARNI \[simpycity_template.*", (project / "serve.log").read_text())
+        assert "a connection is held for " in told
+        assert "'GET /holding/index'" in told
+        assert "helloworld/controllers/holding.py:11 in index" in told
+
     def test_serve_with_reload_takes_up_a_change(self, project):
         controller = project / "helloworld/controllers/welcome.py"
         with served(project, "development.ini", "--reload") as address:
@@ -366,7 +397,7 @@ class TestProduction:
         assert done.returncode != 0
         assert "Traceback" not in done.stderr
         said = done.stdout.splitlines()[-1]
-        assert said.endswith("development.ini: beaker.session.validate_key is not set")
+        assert "development.ini: beaker.session.validate_key is not set; it is a long text" in said
 
     def test_an_embedded_server_that_cannot_start_is_a_sentence(self, project):
         change(project / "development.ini", "simpycity.dsn", "embedded:/dev/null/postgres")
@@ -405,6 +436,7 @@ class TestProduction:
             page = visitor.get("/broken/index")
         assert visitor.status == 500
         assert "<h1>Internal Server Error</h1>" in page
+        assert "Something went wrong here, and it was logged." in page
         assert 'class="brand"' in page
         assert "secret" not in page
         assert "Traceback" not in page
