@@ -12,8 +12,10 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 from collections.abc import Callable, Iterator
+from itertools import zip_longest
 from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
@@ -21,6 +23,7 @@ from typing import Any
 import psycopg2
 
 TIMEOUT = 20  # seconds for one trial
+WIDTH = 28  # letters in a column of the table
 TABLE = Path(__file__).parent.parent / "docs" / "promises_table.txt"
 
 
@@ -414,15 +417,24 @@ def tried(trial: str, contestant: str, dsn: str) -> str:
 
 
 def table(dsn: str) -> str:
-    """A table for Sphinx: a row for each trial, a column for each contestant."""
-    lines = [".. list-table::", "   :header-rows: 1", "", "   * - promise, and what happens"]
-    lines += [f"     - {contestant.title}" for contestant in CONTESTANTS]
+    """A table for Sphinx: what happens, and below it a column for each contestant."""
+    rule = "+" + ("-" * (WIDTH + 2) + "+") * len(CONTESTANTS)
+    lines = [rule, *row([contestant.title for contestant in CONTESTANTS]), rule.replace("-", "=")]
     for trial in TRIALS:
         assert trial.__doc__
-        lines.append(f"   * - {trial.__doc__}")
-        for contestant in CONTESTANTS:
-            lines.append(f"     - {tried(trial.__name__, contestant.__name__, dsn)}")
+        lines += [*row([f"**{trial.__doc__}**"]), rule]
+        results = [tried(trial.__name__, peer.__name__, dsn) for peer in CONTESTANTS]
+        lines += [*row(results), rule]
     return "\n".join(lines) + "\n"
+
+
+def row(cells: list[str]) -> list[str]:
+    """The lines of a row; one cell alone is as wide as all."""
+    width = (WIDTH + 3) * len(CONTESTANTS) // len(cells) - 3
+    columns = [[f" {line:{width}} " for line in textwrap.wrap(cell, width)] for cell in cells]
+    return [
+        f"|{'|'.join(pieces)}|" for pieces in zip_longest(*columns, fillvalue=" " * (width + 2))
+    ]
 
 
 def main() -> None:
