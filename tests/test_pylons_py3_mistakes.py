@@ -114,6 +114,13 @@ def test_serve_with_reload_fails_where_its_server_does(project):
     assert done.returncode == 1
 
 
+def test_a_name_that_no_controller_can_have_is_refused(project):
+    done = paster("controller", "2bad", cwd=project)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "name of a controller: letters, digits and _, beginning with a letter." in done.stdout
+    assert not (project / "helloworld/controllers/2bad.py").exists()
+
+
 def test_make_config_asks_for_the_name_of_the_file(project):
     done = paster("make-config", "HelloWorld", cwd=project)
     assert (done.returncode, done.stderr) == (2, "")

@@ -375,6 +375,17 @@ CORRECTIONS = [
         new="if ie.name in (package + '.lib', package + '.lib.base'):",
     ),
     Correction(
+        "a name that no controller can have",
+        "pylons.commands",
+        why="A module was written that Python cannot compile.",
+        old="    if not name:\n"
+        "        # This happens when the name is an existing directory\n"
+        "        raise BadCommand('Please give the name of a controller.')",
+        new="    if not name.isidentifier():\n"
+        "        raise BadCommand('Please give the name of a controller: letters, digits and _, '\n"
+        "            'beginning with a letter.')",
+    ),
+    Correction(
         "how the template of a controller is filled in",
         "pylons.commands",
         why="An entry below corrects its text.",
