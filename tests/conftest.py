@@ -240,6 +240,10 @@ def screenshot(browser: Any) -> Callable[[str], None]:
     def keep(name: str) -> None:
         folder = os.environ.get("SCREENSHOTS")
         if folder:
+            # Another test may have left the browser dark, or another size.
+            light = {"name": "prefers-color-scheme", "value": "light"}
+            browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [light]})
+            browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
             browser.set_window_size(1100, 1000)
             browser.save_screenshot(str(Path(folder, f"{name}.png")))
 
