@@ -11,6 +11,7 @@ import logging
 import os
 import queue
 import threading
+from contextlib import suppress
 from itertools import count
 from time import monotonic
 
@@ -109,6 +110,7 @@ class ManagerMachine(RuleBasedStateMachine):
         self.run, self.numbers = next(self.runs), count(1)
         self.committed = set()
         self.pool = 0
+        self.settings = count()
         self.workers = [Worker() for _ in range(3)]
         self.configure(2, 2)
 
@@ -124,10 +126,13 @@ class ManagerMachine(RuleBasedStateMachine):
 
     def configure(self, pool_size, max_overflow):
         given = {"pool_size": pool_size, "max_overflow": max_overflow, "pool_timeout": 0}
-        given |= {"dsn": self.dsn, "hold_warning": self.pool % 2}
+        given |= {"dsn": self.dsn, "hold_warning": next(self.settings) % 2}
         self.manager.configure({f"simpycity.{key}": given[key] for key in given})
-        self.pool += 1
         self.limit = pool_size + max_overflow
+        self.all_closed()
+
+    def all_closed(self):
+        self.pool += 1
         for expected in self.all_expected():
             if expected.pending:
                 expected.lost = True
@@ -184,6 +189,28 @@ class ManagerMachine(RuleBasedStateMachine):
     def commit_the_scope(self, worker):
         worker = self.workers[worker]
         self.commit(worker.scopes[-1], lambda: worker.do(self.manager.commit))
+
+    @rule(worker=workers_, fails=st.booleans())
+    def insert_in_a_block(self, worker, fails):
+        worker = self.workers[worker]
+        expected = worker.scopes[-1]
+        was_lost = expected.lost
+
+        def block(n):
+            with suppress(ZeroDivisionError), self.manager.transaction():
+                session = self.in_scope(n)
+                if fails:
+                    raise ZeroDivisionError
+            return session
+
+        self.insert(expected, lambda n: worker.do(lambda: block(n)))
+        if expected.lost and not was_lost:
+            # The block has told it, and rolled back.
+            expected.freed()
+        elif expected.pool == self.pool and not expected.lost:
+            if not fails:
+                self.committed |= set(expected.pending)
+            expected.pending = []
 
     @rule(worker=workers_)
     def roll_the_scope_back(self, worker):
@@ -334,6 +361,12 @@ class ManagerMachine(RuleBasedStateMachine):
     def change_the_pool(self, pool_size, max_overflow, sixth):
         if sixth == 0:
             self.configure(pool_size, max_overflow)
+
+    @rule(sixth=st.integers(0, 5))
+    def dispose(self, sixth):
+        if sixth == 0:
+            self.manager.dispose()
+            self.all_closed()
 
     # --- what must hold ---
 
