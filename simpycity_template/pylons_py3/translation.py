@@ -5,16 +5,11 @@ fissix, the kept fork of 2to3, translates what is left of Python 2.
 """
 
 import logging
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.util import decode_source
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Lock
 
-import fissix
+from fissix.pgen2 import driver
 
 from simpycity_template.pylons_py3 import corrections
 
@@ -63,34 +58,15 @@ _one_at_a_time = Lock()
 
 @lru_cache
 def _tool(fixers: tuple[str, ...]):
-    logging.getLogger("fissix").setLevel(logging.WARNING)
-    with TemporaryDirectory() as folder, _quiet():
-        if not _can_write(fissix.CACHE_DIR):
-            # fissix keeps its grammar there, and does not start where it cannot.
-            fissix.CACHE_DIR = Path(folder)
+    # The tool's own; an application that logs all there is is not interested.
+    logger = logging.getLogger("RefactoringTool")
+    logger.setLevel(logging.WARNING)
+    load = driver.load_grammar
+    # It would keep its grammar in a file, not start where it can write none, and tell all that
+    # to the root logger.
+    driver.load_grammar = partial(load, gp="", save=False, logger=logger)
+    try:
         from fissix.refactor import RefactoringTool
-
-        return RefactoringTool(fixers)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what fissix tells the root logger of its grammar out of the application's log."""
-    root, own = logging.getLogger(), os.path.dirname(fissix.__file__)
-
-    def of_others(record: logging.LogRecord) -> bool:
-        return not record.pathname.startswith(own)
-
-    root.addFilter(of_others)
-    try:
-        yield
     finally:
-        root.removeFilter(of_others)
-
-
-def _can_write(folder: Path) -> bool:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return False
-    return os.access(folder, os.W_OK)
+        driver.load_grammar = load
+    return RefactoringTool(fixers)
