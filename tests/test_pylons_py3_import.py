@@ -278,6 +278,34 @@ with ThreadPoolExecutor(6) as pool:
     ]
 
 
+def test_threads_that_make_the_first_imports_at_once_both_find_the_translation(environment):
+    code = """
+import sys
+from threading import Event, Thread, current_thread
+
+class Finders(list):
+    def __iter__(self):
+        for finder in super().__iter__():
+            if finder is hook and current_thread() is second:
+                # The import system has it in hand, and waits for its lock.
+                chosen.set()
+                gone.wait()
+            yield finder
+
+hook = next(f for f in sys.meta_path if getattr(f, "__name__", "") == "PylonsHook")
+sys.meta_path = Finders(sys.meta_path)
+chosen, gone, second = Event(), Event(), Thread(target=__import__, args=["pylons"])
+second.start()
+chosen.wait()
+import paste.reloader
+gone.set()
+second.join()
+import pylons
+print(type(pylons.__loader__).__name__)
+"""
+    assert environment.run(code) == "FileLoader"
+
+
 def test_pylons_in_a_zip_archive_is_translated_and_cached(environment):
     environment.path = str(environment.site / "bundle.zip")
     with zipfile.ZipFile(environment.path, "w") as archive:
