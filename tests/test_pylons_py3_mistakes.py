@@ -1,7 +1,6 @@
 """What `paster` says of mistakes: one sentence, and no traceback."""
 
 import socket
-import time
 from importlib.metadata import entry_points
 
 import pytest
@@ -227,34 +226,17 @@ def test_a_question_that_no_one_can_answer_is_told_so(project):
 # --- serve --reload ---
 
 
-def changed(file, condition):
-    """Touch a file until the reloader has taken its change up, and the condition holds.
-
-    Until it has seen a file once, it takes a change for its beginning. But less and less often:
-    each change that it sees while it starts, it starts again for.
-    """
-    pause, due = 2.0, 0.0
-
-    def holds():
-        nonlocal pause, due
-        if time.monotonic() >= due:
-            file.touch()
-            pause *= 2
-            due = time.monotonic() + pause
-        return condition()
-
-    wait_until(holds, 120)
-
-
 def test_serve_with_reload_waits_until_a_mistake_is_mended(project):
     ini, helpers = project / "development.ini", project / "helloworld/lib/helpers.py"
     log, right = project / "serve.log", helpers.read_text()
     with served(project, "development.ini", "--reload") as address:
         change(ini, "simpycity.hold_warning", "soon")
+        # Until the reloader has seen a file once, it takes a change for its beginning.
+        wait_until(lambda: ini.touch() or f"{ini} changed" in log.read_text())
         # A sentence; the last line of a traceback begins with the class.
-        changed(ini, lambda: f"\n{ini}: simpycity.hold_warning" in log.read_text())
+        wait_until(lambda: f"\n{ini}: simpycity.hold_warning" in log.read_text())
         helpers.write_text(f"{right}\nnot_there\n")
         change(ini, "simpycity.hold_warning", "10")
-        changed(ini, lambda: "NameError: " in log.read_text())
+        wait_until(lambda: "NameError: " in log.read_text())
         helpers.write_text(right)
-        changed(helpers, lambda: answers(address))
+        wait_until(lambda: answers(address))

@@ -691,8 +691,7 @@ CORRECTIONS += [
         "            from simpycity_template.pylons_py3 import mistakes\n"
         "            if (self.options.reload and os.environ.get(self._reloader_environ_key)\n"
         "                    and os.path.exists(self.args[0])):\n"
-        "                mistakes.tell(e)\n"
-        "                return mistakes.wait_for_change(e, reloader)\n",
+        "                return mistakes.tell_and_wait_for_change(e, reloader)\n\n",
     ),
     Correction(
         "SIGTERM while serving",

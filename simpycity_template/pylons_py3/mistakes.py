@@ -46,20 +46,23 @@ def told(run: Callable[[Any], Any]) -> Callable[..., Any]:
     return run_and_tell
 
 
-def tell(error: Exception) -> None:
-    """Write to stderr what is wrong: a sentence where it is a known mistake, else a traceback."""
+def tell_and_wait_for_change(error: Exception, reloader: Any) -> None:
+    """Write to stderr what is wrong, and wait until the reloader ends the process, or Ctrl-C does.
+
+    It is a sentence where it is a known mistake, else a traceback.
+    """
+    # It watches the modules that are loaded; a module that failed is none.
+    for path in _files(error):
+        reloader.watch_file(path)
+    # Once a second it compares a file with how it first saw it: that is now, and not after whoever
+    # reads of the mistake has mended it.
+    for monitor in reloader.Monitor.instances:
+        monitor.check_reload()
     said = sentence(error)
     if said is None:
         traceback.print_exception(error)
     else:
         print(said, file=sys.stderr)
-
-
-def wait_for_change(error: BaseException, reloader: Any) -> None:
-    """Have the reloader watch where an error came from, until it ends the process; or Ctrl-C does."""
-    # It watches the modules that are loaded; a module that failed is none.
-    for path in _files(error):
-        reloader.watch_file(path)
     with suppress(KeyboardInterrupt):
         Event().wait()
 
