@@ -59,6 +59,7 @@ class ThingsController(BaseController):
         return ["na", "ïve"]
     def streamed(self): return Body("a", "b")
     def file(self): return open(config["pylons.paths"]["static_files"] + "/bg.png", "rb")
+    def text_file(self): return open(__file__, encoding="utf-8")
     def streamed_and_missing(self):
         response.status = "404 Not Found"
         return Body("a", "b")
@@ -238,6 +239,7 @@ def test_an_action_may_return_text_bytes_or_pieces_of_either(app, action, body):
 
 def test_an_action_may_return_an_open_file(app, project):
     assert app.get("/things/file").body == (project / "small/public/bg.png").read_bytes()
+    assert app.get("/things/text_file").text == CONTROLLER
 
 
 @pytest.mark.filterwarnings("error:You :DeprecationWarning")

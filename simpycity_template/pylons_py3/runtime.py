@@ -39,9 +39,9 @@ def owner(function):
 def encoded(body, charset):
     """Return a WSGI body with its pieces of text encoded.
 
-    Files, and wrappers that hand a file to the server, stay as they are.
+    Files of bytes, and wrappers that hand a file to the server, stay as they are.
     """
-    if hasattr(body, "read") or hasattr(body, "file"):
+    if (hasattr(body, "read") or hasattr(body, "file")) and not hasattr(body, "encoding"):
         return body
     if isinstance(body, (list, tuple)):
         return [_encode(piece, charset) for piece in body]
