@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import traceback
-import warnings
 import zipfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -103,14 +102,6 @@ def test_each_definition_keeps_its_line(path):
             # Decorators stand before the definition.
             lines = "\n".join(installed[code.co_firstlineno - 1 :])
             assert re.match(rf"(\s*@.*\n)*\s*(def|class) {code.co_name}\b", lines)
-
-
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(SITE)))
-def test_compiling_warns_of_nothing(path):
-    name = ".".join(path.relative_to(SITE).with_suffix("").parts).removesuffix(".__init__")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        compile(find_spec(name).loader.get_source(name), str(path), "exec")
 
 
 def test_tracebacks_lead_to_the_installed_file_and_show_what_runs():

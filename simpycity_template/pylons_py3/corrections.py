@@ -240,13 +240,6 @@ CORRECTIONS = [
         new="location=url.encode('utf-8').decode('latin-1')",
     ),
     Correction(
-        "the pattern of an entity tag",
-        "pylons.controllers.util",
-        why="An unknown escape in a plain string is a SyntaxWarning.",
-        old="re.compile('(?:W/)",
-        new="re.compile(r'(?:W/)",
-    ),
-    Correction(
         "the body of the page for tests",
         "pylons.wsgiapp",
         why="A WSGI body is bytes.",
@@ -504,13 +497,6 @@ CORRECTIONS += [
         new="s.encode('ascii', 'xmlcharrefreplace').decode('ascii')",
     ),
     Correction(
-        "an escape in a docstring",
-        "webhelpers.util",
-        why="An unknown escape is a SyntaxWarning.",
-        old="``\\*\\*params``",
-        new="``**params``",
-    ),
-    Correction(
         "dates in a feed",
         "webhelpers.feedgenerator",
         why="They are text already.",
@@ -524,14 +510,6 @@ CORRECTIONS += [
         why="force_unicode was never defined there.",
         old="[force_unicode(c)",
         new="[unicode(c)",
-    ),
-    Correction(
-        "the zone of a date in a feed",
-        "webhelpers.feedgenerator",
-        why="Whole numbers were divided.",
-        old="(offset.seconds / 60)",
-        new="(offset.seconds // 60)",
-        times=2,
     ),
     Correction(
         "the number of pages",
@@ -564,13 +542,6 @@ CORRECTIONS += [
         new="p = HTMLSanitizer(convert_charrefs=False)",
     ),
     Correction(
-        "entities in HTML that is rendered as text",
-        "webhelpers.html.render",
-        why="The class has its own methods for them, which Python 3's parser would not call.",
-        old="p = HTMLRenderer()",
-        new="p = HTMLRenderer(convert_charrefs=False)",
-    ),
-    Correction(
         "the names of countries",
         "webhelpers.constants",
         why="The file says Latin-1 and is UTF-8, which showed once str was not bytes.",
@@ -590,13 +561,6 @@ CORRECTIONS += [
         why="The module that came with WebHelpers needs sgmllib, which is gone.",
         old="import webhelpers.textile as textile",
         new="textile = _py3.textile",
-    ),
-    Correction(
-        "a comparison with an empty text",
-        "webhelpers.pylonslib.minify",
-        why="Comparing a text with `is` is a SyntaxWarning.",
-        old="color is not u''",
-        new="color != u''",
     ),
 ]
 

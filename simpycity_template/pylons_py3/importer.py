@@ -45,8 +45,6 @@ def find_spec(fullname, path=None, target=None) -> ModuleSpec | None:
         return None
     if "." not in fullname:
         corrections.check_version(fullname, spec.submodule_search_locations)
-    # It would name the byte code of the installed file.
-    spec.cached = None
     return spec
 
 
