@@ -5,6 +5,7 @@ import importlib
 import pkgutil
 import random
 import re
+import struct
 import sys
 from datetime import datetime, timedelta, timezone
 
@@ -146,6 +147,32 @@ def test_sanitised_html_stays_harmless():
 
     assert "<" not in sanitize("<b>a</b> &lt;script&gt;")
     assert render("<p>a &amp; b</p>").strip() == "a & b"
+
+
+JPEG = bytes.fromhex("ffd8 ffe0 0004 0000 ffc0 0011 08 0003 0002")
+
+
+@pytest.mark.parametrize(
+    ("data", "size"),
+    [
+        (JPEG, (2, 3)),
+        (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + struct.pack("!II", 2, 3), (2, 3)),
+        (b"something else", (None, None)),
+    ],
+)
+def test_the_size_of_a_picture_is_read(tmp_path, data, size):
+    from webhelpers.media import get_dimensions
+
+    (tmp_path / "picture").write_bytes(data)
+    assert get_dimensions(str(tmp_path / "picture")) == size
+
+
+def test_the_size_of_any_other_picture_is_asked_of_pillow(monkeypatch):
+    from webhelpers.media import get_dimensions_pil
+
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ImportError, match="PIL"):
+        get_dimensions_pil("picture")
 
 
 def test_the_type_of_an_answer_follows_what_the_browser_accepts():

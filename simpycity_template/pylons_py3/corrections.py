@@ -233,6 +233,13 @@ CORRECTIONS = [
         new="sig + base64.standard_b64encode(pickled).decode('ascii')",
     ),
     Correction(
+        "a signed cookie that nobody signed",
+        "pylons.controllers.util",
+        why="What is not ASCII is a ValueError, of which binascii.Error is a kind.",
+        old="except binascii.Error:",
+        new="except ValueError:",
+    ),
+    Correction(
         "the address of a redirect",
         "pylons.controllers.util",
         why="A header is text of which each character stands for a byte (PEP 3333).",
@@ -547,6 +554,34 @@ CORRECTIONS += [
         why="The file says Latin-1 and is UTF-8, which showed once str was not bytes.",
         old="    _country_codes = e",
         new="    _country_codes = [(code, _py3.from_utf8(name)) for code, name in e]",
+    ),
+    Correction(
+        "the first bytes of a picture",
+        "webhelpers.media",
+        why="They are compared with text.",
+        old="header = f.read(1024)",
+        new="header = f.read(1024).decode('latin-1')",
+    ),
+    Correction(
+        "the marker of a part of a JPEG",
+        "webhelpers.media",
+        why="It is a byte.",
+        old='if marker != "\\xff":',
+        new='if marker != b"\\xff":',
+    ),
+    Correction(
+        "the name of a part of a PNG",
+        "webhelpers.media",
+        why="It is compared with text.",
+        old="control = f.read(4)",
+        new="control = f.read(4).decode('latin-1')",
+    ),
+    Correction(
+        "the imaging library",
+        "webhelpers.media",
+        why="Pillow, its successor, has its modules in a package.",
+        old="import Image",
+        new="from PIL import Image",
     ),
     Correction(
         "the types that a browser accepts",
