@@ -319,6 +319,8 @@ def test_a_rendered_template_is_cached(app):
 def test_a_missing_page_is_answered_by_the_error_document(app):
     page = app.get("/things/missing", status=404)
     assert "Server Error 404" in page and "not here" in page
+    # The page is text, and not the repr of bytes.
+    assert "404 Not Found\n\n" in page.text
     assert app.get("/error/style/black.css").content_type == "text/css"
 
 
@@ -501,12 +503,15 @@ def test_a_minimal_project_works_and_its_tests_find_the_application(tmp_path):
     paster("create", "-t", "pylons_minimal", "Tiny", "--no-interactive", cwd=tmp_path)
     paster("controller", "greetings", cwd=tmp_path / "Tiny")
     assert "BaseController, render" in (tmp_path / "Tiny/tiny/controllers/greetings.py").read_text()
+    # It has no websetup module.
+    paster("setup-app", "development.ini", cwd=tmp_path / "Tiny")
     run = [sys.executable, "-m", "pytest", "-q", "--with-pylons=test.ini"]
     plugin = ["-p", "simpycity_template.pylons_py3.pytest_plugin"]
     subprocess.run([*run, *plugin], cwd=tmp_path / "Tiny", check=True)
 
 
-def test_a_project_with_sqlalchemy_creates_its_tables(tmp_path):
+def test_a_project_with_sqlalchemy_creates_its_tables(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONWARNINGS", "error:The ``declarative_base")
     paster("create", "-t", "pylons", "Stored", "sqlalchemy=True", "--no-interactive", cwd=tmp_path)
     project = tmp_path / "Stored"
     with open(project / "stored" / "model" / "__init__.py", "a") as file:

@@ -1,5 +1,6 @@
 """An application in the way of Pylons' documentation: a wiki, forms, caching, translations."""
 
+import json
 import os
 import re
 import subprocess
@@ -179,7 +180,7 @@ class CachedController(BaseController):
         return ""
 """,
     "hello": """
-from pylons import response, session
+from pylons import response, session, translator
 from pylons.i18n import N_, _, add_fallback, get_lang, set_lang, ungettext
 
 from wiki.lib.base import BaseController
@@ -208,6 +209,11 @@ class HelloController(BaseController):
 
     def word(self):
         return _("Hello")
+
+    def old_names(self):
+        set_lang("fr")
+        files = translator.ungettext("%(num)d page", "%(num)d pages", 2)
+        return translator.ugettext("Hello") + " " + files
 
     def plural(self, id):
         set_lang("fr")
@@ -389,6 +395,7 @@ def test_words_are_translated(app):
     assert page == "Default: Hello, ['fr']: Bonjour, ['es']: ¡Hola!, "
     assert app.get("/hello/fallback").text == "Bonjour Mundo Hi!"
     assert [app.get(f"/hello/plural/{n}").text for n in (1, 2)] == ["1 page", "2 feuilles"]
+    assert app.get("/hello/old_names").text == "Bonjour %(num)d feuilles"
 
 
 def test_the_chosen_language_lasts(app):
@@ -401,7 +408,7 @@ def test_a_wsgi_application_is_mounted(app):
 
 
 def test_xml_rpc_answers(app):
-    from xmlrpc.client import dumps, loads
+    from xmlrpc.client import Fault, dumps, loads
 
     def call(method, *arguments):
         body = dumps(arguments, method).encode()
@@ -410,13 +417,20 @@ def test_xml_rpc_answers(app):
     assert call("greet", "Zoë") == {"greeting": "Hallo, Zoë"}
     assert call("system.methodHelp", "greet").startswith("Greets somebody.")
     assert "greet" in call("system.listMethods")
+    with pytest.raises(Fault, match="No such method"):
+        call("nothing")
 
 
 def test_json_rpc_answers(app):
     call = {"id": 1, "method": "add", "params": [1, 2]}
     assert app.post_json("/json/index", call).json["result"] == 3
-    call["params"] = {"a": 1}
-    assert app.post_json("/json/index", call).json["error"]["message"] == "Invalid params"
+    for refused, message in [
+        ({"params": {"a": 1}}, "Invalid params"),
+        ({"params": [1]}, "Invalid params"),
+        ({"method": "nothing"}, "Method not found"),
+    ]:
+        page = app.post_json("/json/index", {**call, **refused})
+        assert json.loads(page.text)["error"]["message"] == message
 
 
 def test_a_rest_controller_is_made_and_reached(project):

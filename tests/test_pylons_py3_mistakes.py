@@ -1,10 +1,13 @@
 """What `paster` says of mistakes: one sentence, and no traceback."""
 
 import socket
+import sys
 from importlib.metadata import entry_points
+from types import ModuleType
 
 import pytest
 from paste.deploy import appconfig
+from paste.reloader import Monitor
 from projects import answers, change, create, paster, served, wait_until
 
 from simpycity_template.pylons_py3.mistakes import sentence
@@ -224,6 +227,17 @@ def test_a_question_that_no_one_can_answer_is_told_so(project):
 
 
 # --- serve --reload ---
+
+
+def test_the_reloader_survives_an_import_while_it_looks(monkeypatch):
+    class Lazy(ModuleType):
+        @property
+        def __file__(self):
+            monkeypatch.setitem(sys.modules, "imported_meanwhile", self)
+            return __file__
+
+    monkeypatch.setitem(sys.modules, "lazy", Lazy("lazy"))
+    assert Monitor(poll_interval=1).check_reload()
 
 
 def test_serve_with_reload_waits_until_a_mistake_is_mended(project):

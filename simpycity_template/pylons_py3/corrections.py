@@ -428,7 +428,7 @@ CORRECTIONS = [
     Correction(
         "nose",
         "pylons.test",
-        why="nose 1.3.7 cannot be imported on Python 3.10 and later; tests run with pytest.",
+        why="nose 1.3.7 cannot be imported on Python 3.12 and later; tests run with pytest.",
         old="import nose.plugins\n",
         new="nose = _py3.nose\n",
     ),
