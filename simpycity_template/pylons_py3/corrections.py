@@ -300,20 +300,6 @@ CORRECTIONS = [
         new="urllib.unquote_plus(raw_body.decode('utf-8'))",
     ),
     Correction(
-        "the body of a JSON-RPC error",
-        "pylons.controllers.jsonrpc",
-        why="JSON is text, and a body is bytes.",
-        old="return Response(body=json",
-        new="return Response(text=json",
-    ),
-    Correction(
-        "the body of an XML-RPC fault",
-        "pylons.controllers.xmlrpc",
-        why="The XML is text, and a body is bytes.",
-        old="return Response(body=xmlrpclib",
-        new="return Response(text=xmlrpclib",
-    ),
-    Correction(
         "a JSON-RPC call that leaves out an argument",
         "pylons.controllers.jsonrpc",
         why="Python 3 says it in other words.",
