@@ -1,5 +1,6 @@
 """Pylons 1.0.3, as it is installed, on Python 3."""
 
+import gettext
 import importlib
 import io
 import logging
@@ -113,6 +114,16 @@ def test_records_are_logged_to_the_errors_of_the_request():
     finally:
         pylons.request._pop_object()
     assert errors.getvalue() == "naïve\n"
+
+
+def test_a_translator_of_gettext_will_do():
+    from pylons.i18n import _, ungettext
+
+    pylons.translator._push_object(gettext.NullTranslations())
+    try:
+        assert (_("page"), ungettext("page", "pages", 2)) == ("page", "pages")
+    finally:
+        pylons.translator._pop_object()
 
 
 def test_the_translators_of_an_application_answer_to_the_old_names():
