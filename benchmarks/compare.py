@@ -122,22 +122,32 @@ def ratios(rates, name, base=BASE):
     return median(shares), low, high
 
 
+def ways(results):
+    """The columns of the results, by the way to the server."""
+    columns = {}
+    for column in results["rates"]:
+        way, threads = column.split(", ")
+        columns.setdefault(way, {})[threads] = column
+    return columns
+
+
 def table(results):
-    """The table, as text."""
-    columns = list(results["rates"])
-    lines = [f"{'':30}{'trips':>6}" + "".join(f"{column:>28}" for column in columns)]
-    for name in CONTESTANTS:
-        cells = []
-        for column in columns:
-            middle, low, high = ratios(results["rates"][column], name)
-            cells.append(f"{middle:.2f} ({low:.2f}-{high:.2f})")
-        trips = results["round_trips"][name]
-        lines.append(f"{name:30}{trips:6.3g}" + "".join(f"{cell:>28}" for cell in cells))
-    lines.append("")
-    lines.append(f"requests per second {BASE}:")
-    for column in columns:
-        lines.append(f"  {column}: {median(results['rates'][column][BASE]):.0f}")
-    return "\n".join(lines)
+    """A table for each way to the server, as text."""
+    lines = []
+    for way, columns in ways(results).items():
+        title = f"{way[0].upper()}{way[1:]}"
+        lines.append(f"{title:30}{'trips':>5}" + "".join(f"{threads:>20}" for threads in columns))
+        for name in CONTESTANTS:
+            cells = []
+            for column in columns.values():
+                middle, low, high = ratios(results["rates"][column], name)
+                cells.append(f"{middle:.2f} ({low:.2f}-{high:.2f})")
+            trips = results["round_trips"][name]
+            lines.append(f"{name:30}{trips:5.3g}" + "".join(f"{cell:>20}" for cell in cells))
+        base = [f"{median(results['rates'][column][BASE]):.0f}" for column in columns.values()]
+        lines.append(f"{'requests/s ' + BASE:35}" + "".join(f"{rate:>20}" for rate in base))
+        lines.append("")
+    return "\n".join(lines[:-1])
 
 
 def plot(results, path):
@@ -148,13 +158,12 @@ def plot(results, path):
     matplotlib.rcParams["svg.hashsalt"] = "simpycity_template"
     from matplotlib import pyplot
 
-    ways = sorted({column.split(", ")[0] for column in results["rates"]})
-    figure, panels = pyplot.subplots(1, len(ways), figsize=(10, 5), sharey=True, squeeze=False)
+    found = ways(results)
+    figure, panels = pyplot.subplots(1, len(found), figsize=(10, 5), sharey=True, squeeze=False)
     names = list(reversed(CONTESTANTS))
-    for panel, way in zip(panels[0], ways, strict=True):
-        columns = [column for column in results["rates"] if column.startswith(way)]
+    for panel, (way, columns) in zip(panels[0], found.items(), strict=True):
         height = 0.8 / len(columns)
-        for number, column in enumerate(columns):
+        for number, (threads, column) in enumerate(columns.items()):
             shares = [ratios(results["rates"][column], name) for name in names]
             panel.barh(
                 [row + 0.4 - height * (number + 0.5) for row in range(len(names))],
@@ -164,7 +173,7 @@ def plot(results, path):
                     [share[0] - share[1] for share in shares],
                     [share[2] - share[0] for share in shares],
                 ],
-                label=column.split(", ")[1],
+                label=threads,
                 error_kw={"linewidth": 0.8, "ecolor": "#444"},
                 color=["#8fb8de", "#4a7fb5", "#1f4e79"][number % 3],
             )
