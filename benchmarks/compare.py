@@ -193,7 +193,7 @@ def main():
     """Measure, and publish."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 8, 32])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--seconds", type=float, default=0.5, help="a round of one contestant")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:

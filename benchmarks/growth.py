@@ -109,7 +109,7 @@ def managers(dsn):
 
 def scopes(dsn):
     manager = get_manager("scopes")
-    manager.configure({"simpycity.dsn": dsn})
+    manager.configure({"simpycity.dsn": dsn}, default=False)
     scope(manager)
     gc.collect()
     tracemalloc.start()
