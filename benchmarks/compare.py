@@ -184,7 +184,7 @@ def plot(results, path):
         panel.set_title(way)
         panel.set_xlabel(f"requests per second, as a share of {BASE}")
         panel.spines[["top", "right"]].set_visible(False)
-    panels[0][-1].legend(frameon=False, loc="lower right")
+    panels[0][-1].legend(frameon=False, loc="upper right")
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
 
