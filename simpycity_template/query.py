@@ -98,42 +98,40 @@ class Call:
         return f"SELECT {columns} FROM {self.query_base}({','.join(['%s'] * len(self.args))})"
 
 
-@corrects(FunctionSingle)
-class SingleCall:
-    """What a function returns that returns one row."""
+def _of_one_row(single: type) -> Any:
+    """The method ``__call__`` of a class of queries that return one row."""
 
     def __call__(self: Any, *args: Any, **named: Any) -> Any:
         """Run the query and return its row.
 
         Raises:
-            Exception: it has none, or more than one; Simpycity has no class of its own for it.
+            Exception: it has none, or more than one; Simpycity has no class of its own for it,
+                and named neither the query nor what it found.
         """
-        stock: Any = super(FunctionSingle, self)
-        return _only_row(self, stock.__call__(*args, **named))
+        stock: Any = super(single, self)
+        cursor = stock.__call__(*args, **named)
+        if cursor.rowcount != 1:
+            raise Exception(
+                f"{type(self).__name__} {self.query_base!r} found {cursor.rowcount} rows, "
+                "where exactly one is expected"
+            )
+        return cursor.fetchone()
+
+    return __call__
+
+
+@corrects(FunctionSingle)
+class SingleCall:
+    """What a function returns that returns one row."""
+
+    __call__ = _of_one_row(FunctionSingle)
 
 
 @corrects(QuerySingle)
 class SingleQuery:
     """What a query returns that returns one row."""
 
-    def __call__(self: Any, *args: Any, **named: Any) -> Any:
-        """Run the query and return its row.
-
-        Raises:
-            Exception: it has none, or more than one; Simpycity has no class of its own for it.
-        """
-        stock: Any = super(QuerySingle, self)
-        return _only_row(self, stock.__call__(*args, **named))
-
-
-def _only_row(query: Any, cursor: Any) -> Any:
-    """The row of a query that has one; Simpycity's error named neither the query nor what it found."""
-    if cursor.rowcount != 1:
-        raise Exception(
-            f"{type(query).__name__} {query.query_base!r} found {cursor.rowcount} rows, "
-            "where exactly one is expected"
-        )
-    return cursor.fetchone()
+    __call__ = _of_one_row(QuerySingle)
 
 
 def _in_order(names: list[str], args: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
