@@ -8,6 +8,7 @@ import doctest
 import gettext
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -186,6 +187,8 @@ class Reader:
         self._edits += 1
         later = time() + self._edits
         os.utime(path, (later, later))
+        # What Mako makes of a template is Python, and so also told by the second, and by its length.
+        shutil.rmtree(self.folder / "data" / "templates", ignore_errors=True)
 
     def _text(self, name: str, snippets: Sequence[int | str], depth: int = 0) -> str:
         """Return snippets, and text that is in none, as it is typed into a file."""
