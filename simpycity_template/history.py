@@ -3,10 +3,12 @@
 It listens instead of looking now and then, so that it does not miss the crowd of a moment.
 """
 
+import weakref
 from collections import defaultdict, deque
 from dataclasses import dataclass
 from time import monotonic, time
 
+from simpycity_template import fork
 from simpycity_template.events import Event
 from simpycity_template.manager import Manager
 
@@ -49,13 +51,18 @@ class History:
     """What has happened to a manager's connections of this process, from now on."""
 
     def __init__(self, manager: Manager) -> None:
-        self._manager = manager
+        # Weakly: the manager keeps its listeners, so this history lives as long as it does.
+        self._manager: Manager = weakref.proxy(manager)
+        self.forked()
+        for name in ("checkout", "checkin", "wait", "timeout"):
+            manager.listen(name, self._note)
+
+    def forked(self) -> None:
+        """A child process has had no connection yet, and nobody has waited in it."""
         self._seconds: deque[Second] = deque(maxlen=SPAN)
         self._waits: deque[Wait] = deque(maxlen=WAITS)
         # How many waited at the end of each second, of those whose wait is over.
         self._waited: dict[int, int] = defaultdict(int)
-        for name in ("checkout", "checkin", "wait", "timeout"):
-            manager.listen(name, self._note)
 
     def seconds(self) -> list[tuple[int, int]]:
         """The most that were in use and waiting in each second, the oldest first."""
@@ -116,3 +123,23 @@ class History:
         second.in_use = max(second.in_use, min(metrics.in_use + just_in_use, metrics.max_size))
         second.waiting = max(second.waiting, metrics.waiting + just_waiting)
         second.in_use_after = metrics.in_use
+
+
+# One for each manager, however many applications show it: each listens as long as its manager lives.
+_histories: "weakref.WeakKeyDictionary[Manager, History]" = weakref.WeakKeyDictionary()
+
+
+def history_of(manager: Manager) -> History:
+    """The history of ``manager``, which begins with the first call."""
+    history = _histories.get(manager)
+    if history is None:
+        history = _histories[manager] = History(manager)
+    return history
+
+
+def _forked() -> None:
+    for history in list(_histories.values()):
+        history.forked()
+
+
+fork.after_in_child(_forked)

@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg2
 
-from simpycity_template.history import MINUTES, History
+from simpycity_template.history import MINUTES, History, history_of
 from simpycity_template.holder import from_here
 from simpycity_template.hosts import is_loopback
 from simpycity_template.manager import Manager
@@ -54,7 +54,7 @@ class StatusPage:
         self.application = application
         self.manager = manager
         self._networks = manager.settings.status_page
-        self._history = History(manager) if self._networks else None
+        self._history = history_of(manager) if self._networks else None
 
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]

@@ -13,7 +13,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 from selenium.webdriver.common.by import By
 from simpycity.core import Raw
-from support import in_thread, until
+from support import in_child, in_thread, until
 
 from simpycity_template import PoolTimeout
 from simpycity_template.history import History
@@ -234,6 +234,35 @@ def test_the_last_minutes_go_on_from_what_was_long_before(manager, monkeypatch):
         assert history.seconds() == [(1, 0)] * 300
     clock[0] += 2
     assert history.seconds()[-3:] == [(1, 0), (0, 0), (0, 0)]
+
+
+def wait_in_vain(manager):
+    """Have a thread wait for the one connection that there may be, and give up."""
+    with manager.scope("holds"):
+        sleeper("x")
+        with pytest.raises(PoolTimeout):
+            in_thread(lambda: sleeper("x"))
+
+
+def test_all_applications_of_a_manager_show_the_same_history(make_manager):
+    manager = make_manager(status_page="true", pool_size=1, max_overflow=0, pool_timeout=0.05)
+    StatusPage(hello, manager)
+    wait_in_vain(manager)
+    shown = json.loads(get(StatusPage(hello, manager), "/_connections.json")[2])
+    assert [wait["served"] for wait in shown["waits"]] == [False]
+
+
+def test_a_forked_child_shows_its_own_history(make_manager):
+    manager = make_manager(status_page="true", pool_size=1, max_overflow=0, pool_timeout=0.05)
+    page = StatusPage(hello, manager)
+    wait_in_vain(manager)
+
+    def look():
+        shown = json.loads(get(page, "/_connections.json")[2])
+        assert shown["waits"] == []
+        assert shown["seconds"] == [[0, 0]] * 300
+
+    assert in_child(look)
 
 
 def test_an_exhausted_pool_names_thread_code_line_and_statement(make_manager, browser, screenshot):
