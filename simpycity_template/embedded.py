@@ -33,7 +33,7 @@ from typing import Any
 
 import psycopg2
 from psycopg2 import sql
-from psycopg2.extensions import connection, make_dsn
+from psycopg2.extensions import connection, libpq_version, make_dsn
 
 from simpycity_template import embedded_keeper
 
@@ -57,9 +57,18 @@ _HERE = {
     "gssencmode": "disable",
     "target_session_attrs": "any",
 }
+if libpq_version() >= 16_00_00:
+    # Older ones do not know the parameter.
+    _HERE["require_auth"] = ""
 
-# How libpq begins where the environment (PGSERVICE, PGSSLMODE, ...) keeps it from asking any server.
-_NEVER_ASKED = re.compile("definition of service|service file|syntax error in service|invalid ")
+# Refusals that waiting does not change: libpq's own, where the environment (PGSERVICE, PGSSLMODE, ...)
+# keeps it from asking any server, and those of a server that is up (to PGOPTIONS, PGTZ, ...).
+_FINAL = re.compile(
+    r"definition of service|service file|syntax error in service|invalid |weak sslmode"
+    r"|\w+ value .* invalid "
+    r"|.*FATAL:  (?!the database system is |sorry, too many|remaining connection|terminating )",
+    re.DOTALL,
+)
 
 # The users.lock files that this process holds until it ends, by directory. A forked child
 # inherits them, and so keeps the server running, too.
@@ -77,7 +86,7 @@ def dsn(directory: str | os.PathLike[str], database: str) -> str:
     server runs at least until this process ends, and stops with the last process that called
     this function. Threads and processes may call it at the same time.
 
-    Args:
+    Arguments:
         directory: where the server keeps its files; it is made if it does not exist.
         database: the name of the database.
 
@@ -214,10 +223,11 @@ class _Server:
     def _wait_for_connection(self) -> connection:
         deadline = time.monotonic() + START_TIMEOUT
         while (link := self._connect()) is None:
-            if _NEVER_ASKED.match(self.refusal):
+            if _FINAL.match(self.refusal):
                 raise EmbeddedServerError(
-                    f"The embedded PostgreSQL cannot be asked for a connection: {self.refusal}. "
-                    "The environment variables that begin with PG say how to connect."
+                    f"The embedded PostgreSQL gives no connection: {self.refusal}. Look at the "
+                    "environment variables that begin with PG, which say how to connect, and at "
+                    f"the server's log, {self.log}."
                 )
             if time.monotonic() > deadline:
                 raise EmbeddedServerError(

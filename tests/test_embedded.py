@@ -190,6 +190,7 @@ ELSEWHERE = {
     "PGGSSENCMODE": "require",
     "PGTARGETSESSIONATTRS": "standby",
     "PGREQUIREPEER": "somebody",
+    "PGREQUIREAUTH": "scram-sha-256",
 }
 
 
@@ -201,8 +202,8 @@ def test_no_environment_variable_leads_to_another_server(use, server, monkeypatc
     assert execute(dsn, "SHOW data_directory") == [(admin["host"],)]
 
 
-@pytest.mark.parametrize("name", ["PGSERVICE", "PGSSLMODE"])
-def test_an_environment_that_libpq_refuses_is_told_at_once(use, server, name):
+@pytest.mark.parametrize("name", ["PGSERVICE", "PGSSLMODE", "PGOPTIONS", "PGTZ"])
+def test_an_environment_that_libpq_or_the_server_refuses_is_told_at_once(use, server, name):
     home = Path(parse_dsn(server.admin_dsn)["host"]).parent
     sentence = use(home, env={**os.environ, name: "nowhere"}).refusal()
     assert "nowhere" in sentence and "environment variables that begin with PG" in sentence
