@@ -150,10 +150,12 @@ setup(
             "WebTest>=3.0",
             # What the tested applications of Pylons use.
             "Babel>=2.12",
+            "cssutils>=2.0",
             "docutils>=0.20",
             "Genshi>=0.7.9",
             "Jinja2>=3.1",
             "SQLAlchemy>=2.0",
+            "textile>=4.0",
             # The frameworks and workers that are tested. Celery has its broker in a file here.
             "APScheduler>=3.10,<4",
             "celery[sqlalchemy]>=5.4",

@@ -134,6 +134,28 @@ def test_escaped_html_is_text():
     assert html_escape("<ü>") == "&lt;&#252;&gt;"
 
 
+def test_textile_is_imported_by_the_name_that_applications_know():
+    from webhelpers import textile
+    from webhelpers.html.converters import textilize
+
+    bold = "<strong>bold</strong>"
+    assert textile.textile("*bold*").strip() == f"<p>{bold}</p>"
+    assert textilize("*bold* <b>").strip() == f"<p>{bold} <b></p>"
+    for text in textile.textile("*bold* <b>", sanitize=True), textilize("*bold* <b>", True):
+        assert text.strip() == f"<p>{bold} &lt;b&gt;</p>"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "iso-8859-1"])
+def test_a_style_sheet_without_its_spaces_keeps_its_encoding(encoding, tmp_path):
+    from webhelpers.pylonslib.minify import minify_sources
+
+    charset = f'@charset "{encoding}";'
+    (tmp_path / "a.css").write_text(f"{charset}\n/* x */\np {{ content: 'ä' ; }}\n", encoding)
+    assert minify_sources(["/a.css"], ".min.css", str(tmp_path)) == ["/a.min.css"]
+    text = (tmp_path / "a.min.css").read_text(encoding)
+    assert text == f'{charset}p{{content:"ä"}}'
+
+
 def test_textile_asks_for_the_package_that_it_needs(monkeypatch):
     from webhelpers.html.converters import textilize
 

@@ -38,6 +38,11 @@ REPLACEMENTS = [
         why="WebHelpers2 is the kept successor. Where its interface is still the same it is "
         "taken; elsewhere (the options of a select) applications need the one they know.",
     ),
+    Replacement(
+        "webhelpers.textile",
+        "simpycity_template.pylons_py3.textile",
+        why="It needs sgmllib, which is gone; the textile package is its kept successor.",
+    ),
     Replacement("webhelpers.date", "webhelpers2.date", why="The interface is the same."),
     Replacement(
         "weberror.evalexception",
@@ -60,10 +65,6 @@ class Missing(NamedTuple):
 
 
 MISSING = [
-    Missing(
-        "webhelpers.textile",
-        "webhelpers.html.converters.textilize, or the textile package that it uses",
-    ),
     Missing("webhelpers.pylonslib._jsmin", "the jsmin package"),
     Missing("weberror.collector", "backlash.tbtools.get_current_traceback"),
     Missing("weberror.evalcontext", "backlash.console.Console"),
@@ -577,11 +578,11 @@ CORRECTIONS += [
         new="_py3.AcceptedTypes(",
     ),
     Correction(
-        "Textile",
-        "webhelpers.html.converters",
-        why="The module that came with WebHelpers needs sgmllib, which is gone.",
-        old="import webhelpers.textile as textile",
-        new="textile = _py3.textile",
+        "style sheets without spaces",
+        "webhelpers.pylonslib.minify",
+        why="cssutils gives bytes, in the encoding that the style sheet names.",
+        old="f_minified_source.write(sheet.cssText)",
+        new="f_minified_source.buffer.write(sheet.cssText)",
     ),
 ]
 

@@ -159,24 +159,6 @@ class AcceptedTypes:
         return bool(self._header.acceptable_offers([media_type]))
 
 
-class textile:
-    """In place of `webhelpers.textile`: the call that WebHelpers makes, to another package."""
-
-    class Textiler:
-        """Text in the Textile language."""
-
-        def __init__(self, text):
-            self._text = text
-
-        def process(self, sanitize=False):
-            """Return the text as HTML, without the author's own tags if it is sanitised."""
-            try:
-                from textile import textile, textile_restricted
-            except ImportError:
-                raise ImportError("Textile needs a package: pip install textile") from None
-            return textile_restricted(self._text) if sanitize else textile(self._text)
-
-
 class NullTranslations(gettext.NullTranslations):
     """A translator that also answers to the names of Python 2."""
 
