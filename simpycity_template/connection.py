@@ -90,9 +90,12 @@ class Connection(MergingConnection):
         """Commit, also after a BEGIN by hand in autocommit mode.
 
         Raises:
-            psycopg2.errors.TransactionResolutionUnknown: the connection broke meanwhile.
+            TransactionLost: the connection broke before; no COMMIT was sent.
+            psycopg2.errors.TransactionResolutionUnknown: it broke meanwhile.
         """
         with self.turn:
+            if self.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
+                self._look_before_commit()
             try:
                 super().commit()
                 if self.get_transaction_status() == extensions.TRANSACTION_STATUS_INTRANS:
@@ -101,6 +104,18 @@ class Connection(MergingConnection):
                 self.check_outcome(error)
                 raise
             self.begun = False
+
+    def _look_before_commit(self) -> None:
+        # A server may have ended the session while nobody asked it for anything. Now that is known
+        # to have ended the transaction; a COMMIT without an answer would leave it open.
+        try:
+            self._look()
+        except psycopg2.DatabaseError as error:
+            self.close()
+            raise TransactionLost(
+                "the connection broke before COMMIT and all of the transaction is gone: "
+                f"call rollback() or cleanup(), then begin again ({str(error).strip()})"
+            ) from error
 
     tpc_prepare = _with_outcome("tpc_prepare")
     tpc_commit = _with_outcome("tpc_commit")

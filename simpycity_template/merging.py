@@ -387,8 +387,8 @@ class MergingConnection(extensions.connection):
                 self.poll()
         finally:
             heard, self.notices = self.notices, notices
-        if heard:
-            self._hear(heard)
+            if heard:
+                self._hear(heard)
         self._looked = monotonic()
 
     def _hear(self, heard: list[str]) -> None:
@@ -396,7 +396,7 @@ class MergingConnection(extensions.connection):
             self.notices.append(notice)
         # With client_min_messages a server may be asked to tell how it came to send a notification.
         said = [notice for notice in heard if not notice.startswith("DEBUG")]
-        if said and self.get_transaction_status() == _IDLE:
+        if said and (self.closed or self.get_transaction_status() == _IDLE):
             self.close()
             raise psycopg2.OperationalError(said[-1])
 

@@ -26,7 +26,6 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from psycopg2.errors import TransactionResolutionUnknown
 from simpycity.core import Raw
 from support import end_session, fork, in_use, until
 
@@ -161,11 +160,8 @@ class ManagerMachine(RuleBasedStateMachine):
             expected.pending.append(n)
 
     def commit(self, expected, do):
-        if expected.lost:
+        if expected.lost or (expected.killed and expected.pending):
             with pytest.raises(TransactionLost):
-                do()
-        elif expected.killed and expected.pending:
-            with pytest.raises(TransactionResolutionUnknown):
                 do()
             expected.lost = True
         else:

@@ -585,17 +585,39 @@ class TestLostConnections:
         assert notes() == []
 
     def test_a_commit_without_an_answer_says_that_the_outcome_is_unknown(
-        self, manager, notes, kill
+        self, manager, notes, witness_in
     ):
+        at_commit(witness_in, "pg_terminate_backend(pg_backend_pid())")
         insert(1)
-        kill(backend())
         with pytest.raises(errors.TransactionResolutionUnknown, match="is unknown"):
             manager.commit()
-        with pytest.raises(TransactionLost):
+        with pytest.raises(TransactionLost, match="broke during COMMIT"):
             insert(2)
         manager.rollback()
+        witness_in("DROP FUNCTION work CASCADE")
         insert(3)
         manager.commit()
+        assert notes() == [3]
+
+    @pytest.mark.parametrize("level", [None, 0, 1])
+    @pytest.mark.parametrize("commit", [
+        lambda handle: handle.commit(),
+        lambda handle: handle.conn.commit(),
+    ])  # fmt: skip
+    def test_a_commit_is_not_sent_where_the_server_has_ended_the_session(
+        self, manager, notes, kill, level, commit
+    ):
+        handle = manager.open(isolation_level=level)
+        handle.begin()
+        insert(1, options={"handle": handle})
+        kill(backend(handle))
+        with pytest.raises(TransactionLost, match="due to administrator command"):
+            commit(handle)
+        with pytest.raises(TransactionLost, match="is gone"):
+            insert(2, options={"handle": handle})
+        handle.rollback()
+        insert(3, options={"handle": handle})
+        commit(handle)
         assert notes() == [3]
 
     @pytest.mark.parametrize("end", ["tpc_commit", "tpc_prepare"])
@@ -805,17 +827,21 @@ class TestFirstErrors:
         backend()
         self.fails(self.TERMINATE, psycopg2.OperationalError, self.SHUTDOWN[1], TransactionLost)
 
-    def test_an_administrators_command_before_commit_is_in_its_error(self, manager, notes, kill):
-        insert(1)
-        kill(backend())
-        with pytest.raises(errors.TransactionResolutionUnknown, match=self.SHUTDOWN[1]):
-            manager.commit()
-
     def test_the_servers_patience_with_a_transaction(self, manager, gone):
         Raw("SET LOCAL idle_in_transaction_session_timeout = 10")()
         gone(manager.handle().conn.backend_pid)
         error = errors.IdleInTransactionSessionTimeout
         self.fails(pid, error, "due to idle-in-transaction timeout", then=TransactionLost)
+
+    def test_the_servers_patience_with_a_transaction_that_is_committed_too_late(
+        self, manager, notes, gone
+    ):
+        Raw("SET LOCAL idle_in_transaction_session_timeout = 10")()
+        told = pytest.raises(TransactionLost, match="due to idle-in-transaction timeout")
+        with told, manager.transaction():
+            insert(1)
+            gone(manager.handle().conn.backend_pid)
+        assert notes() == []
 
     def test_the_servers_limit_for_a_transaction(self, manager):
         Raw("SET LOCAL transaction_timeout = 10")()
