@@ -20,12 +20,12 @@ from simpycity_template.merging import MergingConnection
 from simpycity_template.settings import Settings
 
 END_TIMEOUT = 5  # seconds; for the statements of other threads to end after they were cancelled
-COPY_TIMEOUT = 0.3  # seconds; of these, for what may not end though it was cancelled
+COPY_TIMEOUT = 0.3  # seconds of these; for a COPY, which may not end though it was cancelled
 PAUSE = 0.02  # seconds; between cancelling a statement and cancelling it again
 
 ACTIVE = extensions.TRANSACTION_STATUS_ACTIVE
 
-# What psycopg2 refuses itself, and sends nothing of it.
+# With these psycopg2 itself refuses a call, and nothing was sent.
 _REFUSED = psycopg2.ProgrammingError, psycopg2.NotSupportedError
 
 
@@ -75,8 +75,8 @@ class Connection(MergingConnection):
         try:
             super().__init__(*args, **kwargs)
         except BaseException:
-            # Ctrl-C or the timeout of a greenlet, which somebody may keep, and so this half of a
-            # connection. The server takes it for a whole one.
+            # Ctrl-C, or the timeout of a greenlet. Who keeps that exception keeps this half of a
+            # connection, too, and the server takes it for a whole one.
             self.close()
             raise
         self.opened = monotonic()
@@ -123,13 +123,14 @@ class Connection(MergingConnection):
     def check_outcome(self, error: BaseException) -> None:
         """After ``error`` of a COMMIT: raise another where nobody can know what became of it.
 
-        Where a greenlet was interrupted, by its timeout for example, that is only remembered.
+        An exception that is not psycopg2's, a greenlet's timeout for example, stays what it is, and
+        later statements are told by ``check()``.
         """
         if not isinstance(error, psycopg2.Error):
-            # psycopg2 closes the connection then: the answer is still to come.
+            # psycopg2 has closed the connection where the answer was still to come.
             self.outcome_unknown = bool(self.closed)
         elif isinstance(error, psycopg2.DatabaseError) and not isinstance(error, _REFUSED):
-            # An error that the server told has a code.
+            # An error that the server has sent has a code, and leaves nothing unknown.
             if self.closed or error.pgcode is None:
                 error = told(self, error)
                 self.close()
@@ -201,6 +202,7 @@ class Connection(MergingConnection):
         try:
             yield
         finally:
+            # With as many references as before, nobody has kept it.
             if not was_shown and sys.getrefcount(self) == references:
                 self.hide()
 
@@ -232,30 +234,30 @@ class Connection(MergingConnection):
             deadline: when to close it all the same, ``end_deadline()`` by default.
         """
         deadline = deadline or end_deadline()
-        mine = False
+        has_turn = False
         try:
             with suppress(psycopg2.Error, OSError):
-                mine = self._take_turn(deadline)
-                if mine:
+                has_turn = self._take_turn(deadline)
+                if has_turn:
                     self._end_copy(deadline)
-            with suppress(psycopg2.Error, OSError), self._line() as line:
-                # Who still waits for an answer finds the end of it. The goodbye to the server can
-                # be sent all the same.
-                line.shutdown(socket.SHUT_RD)
+            with suppress(psycopg2.Error, OSError), self._socket() as ours:
+                # A thread that still waits for an answer finds the end of the stream. The goodbye
+                # to the server can be sent all the same.
+                ours.shutdown(socket.SHUT_RD)
             self.close()
         finally:
-            if mine:
+            if has_turn:
                 self.turn.release()
 
     def _take_turn(self, deadline: float) -> bool:
-        """End what another thread says, and see that it says no more; False where that fails."""
+        """Cancel what another thread has under way, and take its turn; False where that fails."""
         while not self.turn.acquire(timeout=PAUSE):
             if not self._interrupt(deadline):
                 return False
         return True
 
     def _end_copy(self, deadline: float) -> None:
-        """End what takes no turn: a psycopg2 cursor of another thread, a COPY left half-way.
+        """Cancel what takes no turn: a plain cursor of another thread, a COPY left half-way.
 
         Such a COPY goes on for ever, because nobody reads it to its end.
         """
@@ -265,27 +267,27 @@ class Connection(MergingConnection):
 
     def _interrupt(self, deadline: float) -> bool:
         """Cancel what is under way; False where it is too late or the server does not answer."""
-        # psycopg2 cancels with the interpreter in its hands, so a server that does not answer
-        # would stop every thread.
+        # psycopg2's cancel() does not release Python's lock, so a server that does not answer would
+        # stop every thread.
         if monotonic() > deadline or not self._server_answers(deadline):
             return False
         self.cancel()
         return True
 
     def _server_answers(self, deadline: float) -> bool:
-        """Whether the server has time for a new client, which leaves again without a word."""
-        with suppress(OSError), self._line() as line, socket.socket(line.family) as trial:
+        """Whether the server answers a new client, here one that connects and asks for nothing."""
+        with suppress(OSError), self._socket() as ours, socket.socket(ours.family) as trial:
             trial.settimeout(max(deadline - monotonic(), 0))
             host = self.info.host or ""
-            # What a Unix socket calls itself may be relative to the server's directory.
+            # The name of the other end of a Unix socket may be relative to the server's directory.
             on_disk = f"{host}/.s.PGSQL.{self.info.port}"
-            trial.connect(on_disk if host.startswith("/") else line.getpeername())
+            trial.connect(on_disk if host.startswith("/") else ours.getpeername())
             trial.shutdown(socket.SHUT_WR)
             return trial.recv(1) == b""
         return False
 
-    def _line(self) -> socket.socket:
-        """The socket to the server, for a ``with`` block that may outlast the connection."""
+    def _socket(self) -> socket.socket:
+        """The socket to the server, duplicated: a ``with`` block may outlast the connection."""
         return socket.socket(fileno=os.dup(self.fileno()))
 
     def _is_read_only(self) -> bool:

@@ -28,8 +28,8 @@ _init: Any = _plain.__init__
 _execute: Any = _plain.execute
 _fetchall: Any = _plain.fetchall
 
-# A COMMIT written as SQL, also after other statements, and what may look like one: comments,
-# texts, names, and the bodies of functions.
+# A COMMIT written as SQL, also after other statements; and where the word may stand without being
+# one: in comments, texts, names, and the bodies of functions.
 _COMMIT = re.compile(rb"(?:^|;)\s*(?:commit|end|prepare\s+transaction)\b", re.IGNORECASE)
 _QUOTED = re.compile(
     rb"""--[^\n]* | /\*.*?\*/ | \be'(?:[^'\\]|\\.|'')*' | '[^']*' | "[^"]*" | (\$\w*\$).*?\1""",
@@ -37,7 +37,7 @@ _QUOTED = re.compile(
 )
 
 
-# For this package alone: whoever else gets to see a connection is shown it.
+# psycopg2's own attribute, which does not show() the connection: for this package alone.
 _connection: Any = _plain.connection
 connection_of = _connection.__get__
 
@@ -54,16 +54,17 @@ def _scope_has_ended() -> psycopg2.InterfaceError:
     )
 
 
-_ALONE: AbstractContextManager[object] = nullcontext()
+# A cursor without a holder is on a connection of no manager, which has no turn to take.
+_NO_TURN: AbstractContextManager[object] = nullcontext()
 
 
 def _turn(cursor: Any) -> AbstractContextManager[object]:
-    """For as long as the cursor speaks with the server."""
-    return connection_of(cursor).turn if cursor.holder else _ALONE
+    """A block in which the cursor alone speaks with the server."""
+    return connection_of(cursor).turn if cursor.holder else _NO_TURN
 
 
 def _in_transaction(own: Any) -> Any:
-    """psycopg2's method ``own``, which sends statements, behind a BEGIN where there is to be one."""
+    """psycopg2's method ``own``, which sends statements; BEGIN goes first where it is needed."""
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         connection = connection_of(self)
@@ -107,9 +108,9 @@ def _raise_told(cursor: Any, error: psycopg2.Error) -> NoReturn:
 
 
 def _fetched(cursor: Any, own: Any, *args: Any) -> Any:
-    """What psycopg2's method ``own`` fetches.
+    """Call psycopg2's method ``own``, which reads rows.
 
-    What a client-side cursor fetched is its own, and can be read at any time.
+    Those of a client-side cursor are here already, and can be read after its scope as well.
     """
     return _speaking(cursor, own, *args) if cursor.name else own(cursor, *args)
 
@@ -130,25 +131,25 @@ def _rows(cursor: Any, fetched: Iterable[Any]) -> list[Any]:
     return rows
 
 
-# Without what its __init__ does.
+# Makes a row without its __init__, which fills it with None first.
 _new_row: Any = DictRow.__new__
 
 
 def _was_committing(cursor: Any) -> bool:
     """Whether the connection broke after a text with a COMMIT was sent."""
     connection = connection_of(cursor)
-    # Without a transaction its BEGIN was not answered, and so the text not sent.
+    # Where no transaction is open, its BEGIN was never answered, so the text was never sent.
     if not connection.closed or not (connection.autocommit or connection.broke_in_transaction()):
         return False
     return bool(_COMMIT.search(_QUOTED.sub(b" ", cursor.query or b"")))
 
 
 def was_never_sent(cursor: Any) -> bool:
-    """Whether the connection broke before the BEGIN that goes with or before a statement was sent.
+    """Whether the connection broke before the last statement of ``cursor`` was sent.
 
-    Or, where it went before, at that BEGIN. psycopg2 sends the statement only after the server has
-    answered, and only then leaves the status READY. In autocommit mode there is no BEGIN, so
-    nothing is known.
+    That is known of the first statement of a transaction: the status is still READY where the
+    connection broke before BEGIN was sent or, where BEGIN went alone, before its answer, for which
+    the statement waits. In autocommit mode there is no BEGIN, so nothing is known.
     """
     connection = connection_of(cursor)
     if not connection.closed:
@@ -229,7 +230,7 @@ class ScopedCursor:
         values = _fetched(self, _plain.fetchone)
         if values is not None:
             return _rows(self, [values])[0]
-        # Simpycity asks it also about the row that there is not.
+        # Simpycity calls it with None, too, when there are no more rows.
         return self.callback(None) if self.callback else None
 
     def fetchmany(self: Any, size: int | None = None) -> list[Any]:

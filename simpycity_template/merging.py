@@ -11,9 +11,11 @@ safe:
 - What psycopg2 does by what it believes of the transaction (server-side cursors, large objects,
   session settings, two-phase commit) finds a transaction that psycopg2 knows.
 
-Between transactions psycopg2 is in autocommit mode too, because every change of the mode lets other
-threads in; but only while nobody but this package has the connection. Who was shown it may have
-made cursors of psycopg2's own, and use them at any time: for those psycopg2 has to begin.
+Between transactions psycopg2 stays in autocommit mode, because each change of the mode releases
+Python's lock. That is safe only while nobody but this package has the connection. An application
+that was *shown* it, as ``handle.conn`` for example, may have made plain psycopg2 cursors, and may
+use them at any time: for these psycopg2 itself has to send BEGIN. So between the transactions of a
+connection that was shown, psycopg2 is not in autocommit mode.
 """
 
 import re
@@ -39,10 +41,10 @@ FRESH = 0.5
 JUST_NOW = 0.001
 """Seconds after a look at the socket in which a second look would show nothing new."""
 
-# After a comment, as some put one before each statement; but there has to be a word.
+# A comment may come first, such as that of tag.py; but a comment alone is no statement.
 _is_statement = re.compile(rb"\s*(?:/\*[^*]*\*/\s*)?[A-Za-z]").match
 
-# As a number: to look for a text of bytes costs many times as much.
+# As a number, because `b";" in statement` costs many times as much.
 _SEMICOLON = ord(";")
 
 _READY = extensions.STATUS_READY
@@ -50,7 +52,7 @@ _BEGIN = extensions.STATUS_BEGIN
 _IDLE = extensions.TRANSACTION_STATUS_IDLE
 _IN_TRANSACTION = extensions.TRANSACTION_STATUS_INTRANS
 
-# As psycopg2 has them, beneath what the connection shows.
+# psycopg2's own attributes; those of MergingConnection are as if psycopg2 had begun.
 _autocommit: Any = extensions.connection.autocommit
 _autocommit_of, _set_autocommit = _autocommit.__get__, _autocommit.__set__
 _status_of: Any = extensions.connection.status.__get__
@@ -84,11 +86,11 @@ class MergingConnection(extensions.connection):
     Attributes:
         merges: whether it may: not before it is told so, nor after anybody has changed how its
             transactions begin.
-        merged: whether a transaction is open, or was when the connection broke, that psycopg2 did
-            not begin.
+        merged: whether a transaction is open that psycopg2 did not begin, or was when the
+            connection broke.
         begun: whether one was begun by hand in autocommit mode, unknown to psycopg2 as well.
         shown: whether anybody but this package may have the connection.
-        turn: held by whoever speaks with the server, so that others can wait for an end of it.
+        turn: a lock, held by whoever speaks with the server.
     """
 
     # As psycopg2's own connection, it takes no other attributes. These are looked up often.
@@ -106,7 +108,7 @@ class MergingConnection(extensions.connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.merges = self.merged = self.begun = self.shown = False
         super().__init__(*args, **kwargs)
-        # psycopg2 has one too, but nobody can wait for that with a timeout.
+        # psycopg2 has a lock too, but nobody can wait for that with a timeout.
         self.turn = threading.RLock()
         self._answered = self._looked = monotonic()
         self._poll = _poll(self.fileno())
@@ -117,7 +119,7 @@ class MergingConnection(extensions.connection):
         _set_autocommit(self, not self.shown)
 
     def show(self) -> "MergingConnection":
-        """Return itself, ready for whatever somebody else does with it, now or ever after."""
+        """Return itself, fit to be given to the application, which may keep it for ever."""
         if not self.shown:
             with self.turn:
                 self.shown = True
@@ -126,7 +128,10 @@ class MergingConnection(extensions.connection):
         return self
 
     def hide(self) -> None:
-        """Undo ``show()`` where nobody kept the connection, nor is in a transaction of psycopg2."""
+        """Undo ``show()``, where the caller knows that nobody kept the connection.
+
+        Nothing happens while a transaction is open that psycopg2 began.
+        """
         if not self.closed and _status_of(self) == _READY:
             self.shown = False
             if self.merges:
@@ -177,10 +182,11 @@ class MergingConnection(extensions.connection):
         _execute(cursor, query, vars)
 
     def _began_with(self, cursor: Any, statement: bytes) -> bool:
-        """Send BEGIN and the statement in one message, and return True.
+        """Send BEGIN and the statement in one message; False where that is still to be done.
 
-        Or send nothing, where it may be more or less than one statement. So it is where the server
-        refused the message: the error has to point to its place in the statement.
+        The text may be more or less than one statement, and then nothing was sent. Or the server
+        has refused the message: by itself the statement gets the same error again, but with a place
+        that counts from the statement's own beginning.
         """
         if _SEMICOLON in statement or not _is_statement(statement):
             return False
@@ -190,12 +196,11 @@ class MergingConnection(extensions.connection):
         try:
             _execute(cursor, BEGIN + statement)
             return True
+        except psycopg2.OperationalError:
+            raise
         except psycopg2.Error as error:
-            if (
-                isinstance(error, psycopg2.OperationalError)
-                or not self._refused(error)
-                or isinstance(error, psycopg2.InterfaceError)
-            ):
+            # An InterfaceError is psycopg2's own, and has no place in the statement.
+            if not self._refused(error) or isinstance(error, psycopg2.InterfaceError):
                 raise
         cursor.merged = False
         return False
@@ -216,11 +221,10 @@ class MergingConnection(extensions.connection):
     def _refused(self, error: psycopg2.Error) -> bool:
         """Whether the server refused the message with BEGIN before it executed anything.
 
-        It parses all of a message first. What it cannot parse has not even begun a transaction.
-        Then it executes BEGIN, and looks for the names in the statement: an error that points to
-        a place in the text is of that, and its transaction is rolled back here. In both cases the
-        place counts from BEGIN, so the statement is to be sent again, by itself, for an error that
-        points to where its writer looks. After any other error there is a failed transaction.
+        It parses all of a message first: after a syntax error no transaction has begun. Then it
+        executes BEGIN, and looks up the names in the statement: an error with a place in the text
+        comes from there, and the transaction that has begun is rolled back here. After any other
+        error there is a failed transaction.
         """
         if self.closed:
             return False
@@ -231,9 +235,9 @@ class MergingConnection(extensions.connection):
         return not self.merged
 
     def is_alive(self) -> bool:
-        """Whether it can serve the next scope, asked of the socket alone; for one that is idle.
+        """Whether an idle connection can serve the next scope; nothing is sent to find out.
 
-        It still has its server, and nobody who was shown it has begun a transaction meanwhile.
+        Its server has to be there still, and nobody who was shown it may have begun a transaction.
         """
         try:
             with self.turn:
@@ -306,9 +310,9 @@ class MergingConnection(extensions.connection):
         self._let_psycopg2_begin()
 
     def _hand_over(self, name: str) -> None:
-        """Let psycopg2 know of the transaction that is open, and begin those to come.
+        """Make the open transaction psycopg2's own, and let psycopg2 begin those to come.
 
-        It sends its BEGIN, which the server answers with a warning and nothing else.
+        For that psycopg2 has to send its BEGIN, which the server answers with a warning only.
         """
         merged = self.in_transaction() and self.merged
         if merged and self.get_transaction_status() == _IN_TRANSACTION:
@@ -318,7 +322,7 @@ class MergingConnection(extensions.connection):
                 self.run("SELECT 1")
             finally:
                 self.notices = notices
-                # Where the connection breaks at that, psycopg2 has not heard of it.
+                # Where the connection broke at that, psycopg2 does not know of the transaction.
                 self.merged = bool(self.closed)
         self._let_psycopg2_begin()
 
@@ -350,7 +354,8 @@ class MergingConnection(extensions.connection):
             self._answered = monotonic()
 
     def _send(self, sql: str) -> None:
-        # Not kept: it refers to the connection, which has to be freed without the garbage collector.
+        # Not kept for the next time: with a reference from each to the other, it and the connection
+        # would have to wait for the garbage collector.
         cursor = extensions.cursor(self)
         try:
             cursor.execute(sql)
@@ -364,16 +369,17 @@ class MergingConnection(extensions.connection):
             _set_autocommit(self, False)
 
     def _look(self) -> None:
-        """Look whether the server has gone away, or says that it will.
+        """Look whether the server has gone away, or says that it will; nothing is sent.
 
-        It has closed the socket then, which makes it readable. So do notifications, and those must
-        not cost a connection: libpq reads them and tells. A server that ends a session says why
-        first, in its own language, and takes its time to go. Nothing else does it say unasked.
+        A socket that the server has closed is readable. So is one with a notification in it, which
+        must not cost the connection: libpq reads what there is, and tells the two apart. A server
+        that ends a session first says why, in a notice in its own language, and may close the
+        socket only later. No other notice comes unasked.
 
         Raises:
-            psycopg2.OperationalError: it has.
+            psycopg2.OperationalError: it has, or says so.
         """
-        # Whoever is shown the connection may put anything there that has an append().
+        # What was there may be any object with an append(), if the application has put it there.
         notices, self.notices = self.notices, []
         try:
             if self.shown:
@@ -381,8 +387,8 @@ class MergingConnection(extensions.connection):
                 while not self.closed and self._poll():
                     self.poll()
             else:
-                # The second finds the end behind what the first has read. No other thread gets its
-                # turn for that.
+                # The second finds the end behind what the first has read. Unlike select, neither
+                # releases Python's lock.
                 self.poll()
                 self.poll()
         finally:
@@ -394,7 +400,7 @@ class MergingConnection(extensions.connection):
     def _hear(self, heard: list[str]) -> None:
         for notice in heard:
             self.notices.append(notice)
-        # With client_min_messages a server may be asked to tell how it came to send a notification.
+        # With client_min_messages = debug it also says how it handles notifications.
         said = [notice for notice in heard if not notice.startswith("DEBUG")]
         if said and (self.closed or self.get_transaction_status() == _IDLE):
             self.close()
