@@ -1,8 +1,8 @@
 """What happens to connections, for those who listen, and how often each thing happened.
 
-The pool tells it here, always with no lock in its hands: so a listener may look at whatever the
-manager knows, also where the garbage collector is what gave a connection back. It is told before
-the scope knows its connection, so it must not query through the manager.
+The pool fires an event only after it has released its lock. So a listener may ask for whatever the
+manager knows, even where the garbage collector gave the connection back. But the scope does not
+have its connection yet, so a listener must not query through the manager.
 """
 
 import logging
@@ -115,7 +115,7 @@ class Events:
                 _roll_back(event.connection)
             except BaseException:
                 if event.connection is not None:
-                    # What it was about to set for all who come may be set by half.
+                    # It may have prepared the session by half, for all who use it later.
                     event.connection.close()
                 raise
 

@@ -123,7 +123,7 @@ def application_line() -> str:
 
 
 def _application_line(depth: int) -> tuple[CodeType, int]:
-    # Most holders are never asked for it, so it is not made into text, not even into a number.
+    # Most holders are never asked for it, so even the line's number is found out later.
     frame = sys._getframe(depth)
     while True:
         file = frame.f_code.co_filename
@@ -138,7 +138,7 @@ def _application_line(depth: int) -> tuple[CodeType, int]:
     return frame.f_code, frame.f_lasti
 
 
-# To find a file's name here costs less than to compare its beginning.
+# A look-up in this set costs less than to compare how a name begins.
 _our_files: set[str] = set()
 
 

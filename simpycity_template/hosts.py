@@ -1,8 +1,8 @@
-"""Under which names a browser may ask for what is only for the developer.
+"""Which Host headers a browser may ask with for what is only for the developer.
 
-A page of somebody else's can have its own name lead to this machine, once it is open: DNS
-rebinding. The browser then asks us, under that name, and lets that page read the answer. No such
-name is an address, nor ``localhost``.
+This is against DNS rebinding: once somebody else's page is open in the developer's browser, its
+owner lets the page's own host name lead to this machine. The browser then takes what we answer for
+that page's, and lets it read that. An address, or ``localhost``, cannot be such a name.
 """
 
 from ipaddress import IPv4Address, IPv6Address, ip_address

@@ -206,10 +206,9 @@ class Manager:
         """Call ``listener`` with an ``Event`` whenever something happens to a connection.
 
         It is called in the thread where it happens, which waits meanwhile; an exception of it is
-        logged, and stops nothing. (PostgreSQL's LISTEN is another thing.) It may look, as with
-        ``metrics()`` and ``status()``, but queries it sends on the event's connection alone: one
-        that asks the manager takes another connection, which is told to the listener, and so on.
-        The names:
+        logged, and stops nothing. (PostgreSQL's LISTEN is another thing.) It may call ``metrics()``
+        and ``status()``. It may query on the event's connection, but not through the manager: that
+        would take another connection, which is an event again, and so on without end. The names:
 
         - ``connect``: a connection was opened. What the listener does on it and does not commit
           is rolled back.
@@ -333,10 +332,10 @@ class Manager:
                 return
 
     def leave_innermost(self, begun: list[Scope]) -> Scope:
-        """Leave that of the scopes ``begun`` which this thread is in, and return it.
+        """Leave the innermost of the scopes ``begun`` that this thread is in, and return it.
 
-        Of several it is the innermost. Scopes of generators may end in another order than they
-        began, or in another thread: where this thread is in none, it is the last of them.
+        A scope in a generator may end out of order, or in another thread than it began in: where
+        this thread is in none of them, the last one begun is returned.
         """
         scopes = self._scopes.get()
         if scopes and scopes[-1] in begun:

@@ -18,7 +18,8 @@ from simpycity_template.scope import Scope
 log = logging.getLogger("simpycity_template")
 
 COMPUTED = "simpycity.computed"
-"""In a request's environ: the manager whose scope its response, though no list, needs no more."""
+"""Key of the environ: a framework puts the manager there whose scope the response does not need any
+more, although its body is not a list."""
 
 WSGIApplication = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -88,7 +89,7 @@ class Unit:
         self._scopes = self.manager.leave(self.scope)
 
     def holds(self) -> bool:
-        """Whether it has a connection, while it waits."""
+        """Whether it has a connection; to be asked between two entries."""
         return any(scope.holds for scope in self._scopes)
 
     def close(self) -> None:
@@ -145,6 +146,7 @@ class Stream:
 
     def close(self) -> None:
         """Close the body, and with it the scope."""
+        # One that was cut is closed, but not over: to go on with it stays an error.
         self._over = self._over or not self._closed
         self._stop_waiting()
         self._close()
@@ -163,7 +165,7 @@ class Stream:
         self._waiting.add(self._reference)
 
     def _stop_waiting(self) -> bool:
-        """Whether it waited: that is told to one of two threads that would send it and cut it."""
+        """Whether it waited; True for only one of two threads that would send it and cut it."""
         try:
             self._waiting.remove(self._reference)
         except KeyError:

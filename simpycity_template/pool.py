@@ -126,7 +126,10 @@ class Pool:
         self._settle()
 
     def abandon(self, holder: Holder) -> None:
-        """Leave to the next in the queue whatever is reserved for ``holder``, used by nobody yet."""
+        """Give back what is reserved for ``holder`` and was never used.
+
+        It is a place in the queue, a place in the limit, or a connection.
+        """
         with self._lock:
             for waiter in [waiter for waiter in self._waiters if waiter.holder is holder]:
                 self._waiters.remove(waiter)
@@ -154,7 +157,8 @@ class Pool:
         deadline = end_deadline()
         for connection in connections:
             connection.end(deadline)
-        # Who is connecting closes that connection at once. At exit there is no later for it.
+        # A thread that is still connecting closes its connection as soon as it has it. At exit that
+        # is waited for, because there is no later.
         while self._is_opening() and monotonic() < deadline:
             sleep(PAUSE)
         self._watch.stop()
@@ -245,7 +249,7 @@ class Pool:
         with self._lock:
             del self._held[connection]
             self._opening.add(holder)
-        # Somebody may be speaking there who was shown it; to close it would wait for the answer.
+        # Not close(), which would wait for a statement of whoever was shown the connection.
         connection.end()
         self._events.fire("reconnect", holder)
 
@@ -269,20 +273,19 @@ class Pool:
         return connection
 
     def _is_opening(self) -> bool:
-        """Whether a connection is on its way, or on its way back although it is open."""
+        """Whether a thread is still opening a connection, or has one that is not closed yet."""
         with self._lock:
             opening = bool(self._opening) or not all(connection.closed for connection in self._held)
         self._settle()
         return opening
 
     def _settle(self) -> None:
-        """Put what came back where it belongs, unless another does so at this moment.
+        """Put what came back where it belongs; nothing is done while the lock is taken.
 
-        That other looks again after it let the lock go, so nothing is left lying; and a
-        thread that the garbage collector interrupts while it has the lock leaves it to itself.
+        Nothing is left lying either, because whoever takes the lock calls this after releasing it.
         """
         lock, returned = self._lock, self._returned
-        # The lock is this thread's where the garbage collector interrupted its bookkeeping.
+        # This thread itself has the lock where the garbage collector interrupted its bookkeeping.
         while returned and not lock._is_owned() and lock.acquire(False):  # type: ignore[attr-defined]
             holder = None
             try:

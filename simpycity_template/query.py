@@ -20,7 +20,8 @@ class Query:
     def __call__(self: Any, *args: Any, **named: Any) -> Any:
         """Run the query and return its cursor.
 
-        Simpycity writes out eleven lines of debug text on the way, also where nobody reads them.
+        Simpycity's own puts eleven lines of debug text together in each call, also where nobody
+        reads them; so it is called only where Simpycity's ``debug`` is on.
 
         Arguments:
             args, named: the query's arguments, in their order or by their names.
@@ -105,8 +106,8 @@ def _of_one_row(single: type) -> Any:
         """Run the query and return its row.
 
         Raises:
-            Exception: it has none, or more than one; Simpycity has no class of its own for it,
-                and named neither the query nor what it found.
+            Exception: it has none, or more than one; the message names the query and how many.
+                (Simpycity has no class of its own for it.)
         """
         stock: Any = super(single, self)
         cursor = stock.__call__(*args, **named)

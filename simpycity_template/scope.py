@@ -55,7 +55,7 @@ class Hold:
         """
         self.check()
         self._give_back()
-        # What is told of the one that broke, and perhaps only later, does not hold for the next.
+        # Not the same one: what it says of the connection that broke is still to be told.
         self.holder = Holder(self.holder.label)
         self._connect(pool)
 
@@ -169,8 +169,8 @@ class Hold:
         if self._given_back or connection.process != os.getpid():
             return
         self._given_back = True
-        # Before the ROLLBACK: what a cursor of this scope says meanwhile in another thread is rolled
-        # back, and then it says no more.
+        # Before the ROLLBACK: from here on cursors of this scope are refused, also in other threads,
+        # and what they sent before is rolled back.
         connection.holder = None
         try:
             if connection.closed:
@@ -246,7 +246,7 @@ class Scope:
         """
         self.label = label
         self.begun = begun
-        # Whether it was left for good; a thread that did not leave it itself skips it then.
+        # Whether it was left for good, perhaps by another thread; the one that is in it skips it.
         self.ended = False
         self.holds: dict[object, Hold] = {}
 
@@ -275,8 +275,8 @@ class Scope:
 class Scopes(list[Scope]):
     """The scopes that a thread is in, the current one last.
 
-    Nothing else refers to it, so it goes with its thread. A scope may be kept by the traceback of
-    an exception that somebody keeps.
+    Nothing else refers to this list, so it is freed when its thread ends, and gives the connections
+    back. A scope alone would not do: the traceback of an exception that somebody keeps may keep it.
     """
 
     def __del__(self) -> None:

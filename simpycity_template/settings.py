@@ -108,11 +108,15 @@ class Settings:
             TypeError: ``config`` is no mapping, or ``prefix`` no text.
         """
         # pylons.config is a proxy of a mapping, and so not a Mapping by its type.
-        if not hasattr(config, "items") or not isinstance(prefix, str):
+        if not hasattr(config, "items"):
             raise TypeError(
-                f"the settings are to be read from a {type(config).__name__} with a "
-                f"{type(prefix).__name__} as prefix: they must be a mapping, such as a section "
-                "of an INI file, and a text"
+                f"the settings are of type {type(config).__name__}: they must be a mapping, such "
+                "as a section of an INI file"
+            )
+        if not isinstance(prefix, str):
+            raise TypeError(
+                f"the prefix is of type {type(prefix).__name__}: it must be a text such as "
+                "'simpycity.'"
             )
         given = {
             key.removeprefix(prefix): value

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from simpycity_template.holder import Holder, from_here
 
-# Whatever could end the comment, be a parameter of psycopg2, or be more than ASCII is left out.
+# Written as "?": what could end the comment, could be a parameter of psycopg2, or is not ASCII.
 _UNSAFE = re.compile(r"[^\w ./:<>()@-]", re.ASCII)
 _TAG = re.compile(r"/\* simpycity: (.*?) \| (.*?) \| (.*?) \| (.*?) \*/\s*")
 # PostgreSQL keeps 1024 characters of a statement, and some must be left for the statement itself.
