@@ -87,25 +87,52 @@ def test_an_address_that_another_server_has_is_named(project):
         )
 
 
+def with_server(project, text):
+    """Write an INI file with another server."""
+    head, _, server = (project / "development.ini").read_text().partition("[server:main]\n")
+    _, mark, application = server.partition("[app:main]\n")
+    (project / "server.ini").write_text(f"{head}[server:main]\n{text}\n{mark}{application}")
+
+
 @pytest.mark.parametrize(
-    ("setting", "value", "told"),
+    "server",
     [
-        ("port", "www", "(host = 127.0.0.1, port = www): invalid literal for int()"),
-        ("host", "nowhere.invalid", "(host = nowhere.invalid, port = 0): Invalid host/port"),
-        ("use", "egg:waitress#main\nhots = db", "port = 0): Unknown adjustment 'hots'"),
+        "use = egg:Paste#http\nhost = nowhere.invalid\nport = 0",
+        "use = egg:waitress#main\nunix_socket = /nowhere/socket",
     ],
 )
-def test_a_setting_that_the_server_does_not_take_is_told(project, setting, value, told):
-    text = (project / "development.ini").read_text()
-    server, application = text.split("[app:main]")
-    (project / "server.ini").write_text(server)
-    change(project / "server.ini", "port", "0")
-    change(project / "server.ini", setting, value)
-    with (project / "server.ini").open("a") as ini:
-        ini.write(f"[app:main]{application}")
+def test_an_address_that_there_is_not_is_named(project, server):
+    with_server(project, server)
+    given = ", ".join(server.splitlines()[1:])
     said = refusal(project, "serve", "server.ini")
-    assert said.startswith(f"{project}/server.ini: the server does not take its settings (host = ")
-    assert told in said
+    assert said.startswith(f"The server cannot listen ({given}): ")
+
+
+@pytest.mark.parametrize(
+    ("program", "settings", "told"),
+    [
+        ("waitress", "host = localhost, port = www", "invalid literal for int()"),
+        ("waitress", "host = nowhere.invalid, port = 0", "Invalid host/port"),
+        ("waitress", "host = localhost, port = 0\nhots = db", "Unknown adjustment 'hots'"),
+        ("waitress", "port = 99999", "a port is a number from 0 to 65535"),
+        ("waitress", "listen = 127.0.0.1:0 [::1]:65536", "a port is a number from 0 to 65535"),
+        ("Paste#http", "port = -1", "a port is a number from 0 to 65535"),
+        ("Paste#http", "port = http", "invalid literal for int()"),
+        ("Paste#http", "port = 0\nthreads = 8", "serve() got an unexpected keyword argument"),
+    ],
+)
+def test_a_setting_that_the_server_does_not_take_is_told(project, program, settings, told):
+    with_server(project, f"use = egg:{program}\n" + settings.replace(", ", "\n"))
+    said = refusal(project, "serve", "server.ini")
+    address = settings.partition("\n")[0]
+    assert said.startswith(
+        f"{project}/server.ini: the server does not take its settings ({address}): {told}"
+    )
+
+
+def test_a_host_that_ends_like_a_port_is_one(project):
+    with_server(project, "use = egg:waitress\nlisten = node99999.invalid")
+    assert "Invalid host/port" in refusal(project, "serve", "server.ini")
 
 
 def test_serve_with_reload_fails_where_its_server_does(project):

@@ -643,6 +643,13 @@ CORRECTIONS += [
         "                'default_config_filename', self.installer)))",
     ),
     Correction(
+        "a port that there is not",
+        "paste.script.serve",
+        why="waitress listened on another one without a word.",
+        old="            return loadserver(\n",
+        new="            from simpycity_template.pylons_py3.mistakes import load_server; return load_server(\n",
+    ),
+    Correction(
         "the exit status of `serve --reload`",
         "paste.script.serve",
         why="It was 0 also where the server could not be started.",

@@ -6,14 +6,16 @@ One sentence on stderr, in place of a traceback that leads through PasteScript. 
 
 import configparser
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from difflib import get_close_matches
-from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL
+from errno import EACCES, EADDRINUSE, EADDRNOTAVAIL, ENOENT
 from functools import wraps
 from importlib.metadata import PackageNotFoundError
+from socket import gaierror
 from threading import Event
 from types import FrameType
 from typing import Any
@@ -23,11 +25,21 @@ import pkg_resources
 # The settings that say where a server listens.
 ADDRESS = ("host", "port", "listen", "unix_socket")
 
+# Of an address at which a server cannot listen; ENOENT is that of a folder for a socket.
+NOWHERE = (EACCES, EADDRINUSE, EADDRNOTAVAIL, ENOENT)
+
+# Where waitress and Paste's own server read their settings.
+READERS = ("waitress.adjustments", "paste.httpserver")
+
 # What Paste calls in the standard library when it reads an INI file.
 CALLED = (
     *("configparser", "codecs", "logging"),
     *("importlib", "_frozen_importlib", "_frozen_importlib_external"),
 )
+
+
+class Mistake(Exception):
+    """One that was found here; its text is the sentence to tell."""
 
 
 def told(run: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -81,6 +93,8 @@ def sentence(error: Exception) -> str | None:
     # That module imports this one.
     from paste.script.command import BadCommand
 
+    if isinstance(error, Mistake):
+        return str(error)
     if isinstance(error, BadCommand):
         return error.message
     if isinstance(error, pkg_resources.ResolutionError):
@@ -121,15 +135,40 @@ def _of_requirement(error) -> str | None:
     return f'{needing} needs {error.req}, {lack}: pip install "{error.req}"'
 
 
+def load_server(uri: str, **where: Any) -> Callable[[Any], None]:
+    """Load the server that an INI file names, as PasteDeploy's ``loadserver`` does.
+
+    It refuses a port that there is not: of 99999 waitress would take the lower 16 bits, 34463.
+
+    Raises:
+        Mistake: where a number is not one of a port.
+    """
+    from paste.deploy.loadwsgi import SERVER, loadcontext
+
+    context = loadcontext(SERVER, uri, **where)
+    for key in ("port", "listen"):
+        for address in context.local_conf.get(key, "").split():
+            port = re.search(r"(?:\A|:)(-?[0-9]+)\Z", address)
+            if port and not 0 <= int(port[1]) <= 65535:
+                raise Mistake(_refused(context, "a port is a number from 0 to 65535"))
+    return context.create()
+
+
 def _of_server(error: Exception, context: Any, origin: str) -> str | None:
-    settings = context.local_conf
-    given = ", ".join(f"{key} = {settings[key]}" for key in ADDRESS if key in settings)
-    if isinstance(error, OSError) and error.errno in (EACCES, EADDRINUSE, EADDRNOTAVAIL):
-        return f"The server cannot listen ({given}): {error.strerror}"
-    # Where waitress reads its settings.
-    if origin == "waitress.adjustments":
-        return f"{_ini(context)}: the server does not take its settings ({given}): {error}"
+    if isinstance(error, OSError) and (isinstance(error, gaierror) or error.errno in NOWHERE):
+        return f"The server cannot listen ({_address(context)}): {error.strerror}"
+    if origin in READERS and isinstance(error, (ValueError, TypeError)):
+        return _refused(context, error)
     return None
+
+
+def _refused(context: Any, why: object) -> str:
+    return f"{_ini(context)}: the server does not take its settings ({_address(context)}): {why}"
+
+
+def _address(context: Any) -> str:
+    settings = context.local_conf
+    return ", ".join(f"{key} = {settings[key]}" for key in ADDRESS if key in settings)
 
 
 def _ini(context: Any) -> str:
