@@ -12,6 +12,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
+from psycopg2 import extensions
 from simpycity import config as simpycity_config
 from simpycity.handle import Cursor, Handle
 
@@ -20,7 +21,6 @@ from simpycity_template.cursor import was_never_sent
 from simpycity_template.settings import isolation_level as parse_isolation_level
 
 if TYPE_CHECKING:
-    from simpycity_template.connection import Connection
     from simpycity_template.manager import Manager
 
 _stock = dict(vars(Handle))
@@ -48,7 +48,11 @@ def _unless_stock(managed: Callable[..., Any]) -> Callable[..., Any]:
 
 @corrects(Handle)
 class ManagedHandle:
-    """The methods of a handle that a manager stands behind."""
+    """``simpycity.handle.Handle``, as ``manager.handle()`` and ``manager.open()`` return it.
+
+    Attributes:
+        manager: whose connections it uses; None where it is a handle as Simpycity wrote it.
+    """
 
     manager = None
 
@@ -75,7 +79,7 @@ class ManagedHandle:
         self.isolation_level = parse_isolation_level("isolation_level", isolation_level)
 
     @property
-    def conn(self: Any) -> "Connection":
+    def conn(self: Any) -> extensions.connection:
         """The psycopg2 connection of this handle in the current scope."""
         if self.manager is None:
             return self.__dict__.get("conn")
@@ -88,7 +92,11 @@ class ManagedHandle:
     @property
     @_unless_stock
     def open(self: Any) -> bool:
-        """True: where it was closed it is opened again, but never inside a transaction."""
+        """Always true, because a connection that broke is replaced first.
+
+        Raises:
+            TransactionLost: it broke inside a transaction, so it is not replaced.
+        """
         return not self.manager.hold(self).connection.closed
 
     def cursor(
@@ -118,7 +126,10 @@ class ManagedHandle:
 
     @_unless_stock
     def execute(self: Any, *args: Any, **kwargs: Any) -> None:
-        """Execute a statement; again on another connection where it was never sent on the first."""
+        """Execute a statement; arguments and errors are those of psycopg2's ``cursor.execute()``.
+
+        Where the connection broke before the statement was sent, it is sent on another one.
+        """
         cursor = self.cursor()
         try:
             cursor.execute(*args, **kwargs)
@@ -129,26 +140,30 @@ class ManagedHandle:
 
     @_unless_stock
     def begin(self: Any) -> None:
-        """Begin a transaction, where psycopg2 does not do it by itself."""
+        """Begin a transaction in autocommit mode; otherwise the first statement begins it."""
         self.manager.hold(self).begin()
 
     @_unless_stock
     def commit(self: Any) -> None:
-        """Commit, where anything was begun; a transaction that had failed is an error."""
+        """Commit the handle's transaction in this scope, if any; raises as ``manager.commit()``."""
         hold = self.manager.held(self)
         if hold:
             hold.commit()
 
     @_unless_stock
     def rollback(self: Any) -> None:
-        """Roll back, also where the connection is gone."""
+        """Roll the handle's transaction in this scope back, also where its connection broke."""
         hold = self.manager.held(self)
         if hold:
             hold.rollback()
 
     @_unless_stock
     def transaction(self: Any) -> AbstractContextManager[None]:
-        """Commit at the end, ROLLBACK on an exception; nested ones are savepoints."""
+        """A block that commits at its end and rolls back on an exception.
+
+        Inside another one it is a savepoint. Where a statement failed and the block went on all the
+        same, it is rolled back and logged; in ``manager.transaction()`` that is an error.
+        """
         return self.manager.hold(self).transaction(forgiving=True)
 
     @_unless_stock

@@ -155,9 +155,12 @@ class Manager:
         self.handle().rollback()
 
     def transaction(self) -> AbstractContextManager[None]:
-        """A block that commits at its end and rolls back on an exception.
+        """A block that commits at its end, as ``commit()`` does, and rolls back on an exception.
 
         Inside another one it is a savepoint. ``commit()`` and ``rollback()`` are refused in it.
+
+        Raises:
+            PoolTimeout, psycopg2.OperationalError: as ``open()``.
         """
         return self.hold(self.handle()).transaction()
 

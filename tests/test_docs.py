@@ -16,6 +16,7 @@ from psycopg2.extensions import parse_dsn
 
 import simpycity_template
 from simpycity_template import Manager
+from simpycity_template.handle import ManagedHandle
 from simpycity_template.settings import Settings
 
 # What is run here, of every page: blocks without caption or name.
@@ -190,6 +191,8 @@ def test_every_public_name_is_in_the_reference(html):
     members = {name for name in vars(Manager) if not name.startswith("_")} - INTERNAL
     public = {f"simpycity_template.{name}" for name in simpycity_template.__all__}
     public |= {f"simpycity_template.Manager.{name}" for name in members}
+    handle = "simpycity_template.handle.ManagedHandle"
+    public |= {f"{handle}.{name}" for name in vars(ManagedHandle) if not name.startswith("_")}
     public |= {name for text in texts_for_applications() for name in imported(text)}
     assert len(public) > 25
     assert public <= documented
