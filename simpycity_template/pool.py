@@ -100,8 +100,8 @@ class Pool:
         """
         if self._lock._is_owned():  # type: ignore[attr-defined]
             raise psycopg2.InterfaceError(
-                f"the garbage collector ran a destructor that asks {self.name!r} for a connection "
-                "while the same thread was handing one out: do not query in a destructor"
+                f"a destructor or a signal handler asks {self.name!r} for a connection while the "
+                "same thread was handing one out: do not query there"
             )
         try:
             connection = self._reserve(holder)
@@ -238,9 +238,9 @@ class Pool:
         return waiter.connection
 
     def _hold(self, connection: Connection, holder: Holder) -> None:
+        holder.since = monotonic()
         self._held[connection] = holder
         connection.holder = holder
-        holder.since = monotonic()
         if self.settings.tag_statements:
             holder.tag = tag.comment(holder)
 
@@ -286,9 +286,12 @@ class Pool:
         """
         lock, returned = self._lock, self._returned
         # This thread itself has the lock where the garbage collector interrupted its bookkeeping.
-        while returned and not lock._is_owned() and lock.acquire(False):  # type: ignore[attr-defined]
+        while returned and not lock._is_owned():  # type: ignore[attr-defined]
             holder = None
             try:
+                # In here, because Ctrl-C may come as soon as it is acquired.
+                if not lock.acquire(False):
+                    return
                 now = monotonic()
                 if returned:
                     connection = returned.popleft()
@@ -296,7 +299,11 @@ class Pool:
                     holder = self._held.pop(connection, None)
                     kept = holder is None or self._place(connection, now)
             finally:
-                lock.release()
+                try:
+                    lock.release()
+                except RuntimeError:
+                    # Another thread has it.
+                    pass
             if holder is not None:
                 if not kept:
                     connection.close()

@@ -181,7 +181,12 @@ class Hold:
             if not isinstance(error, Exception):
                 raise
         finally:
-            self._pool.checkin(connection)
+            try:
+                self._pool.checkin(connection)
+            except BaseException:
+                # Ctrl-C may come before it has begun.
+                self._pool.abandon(self.holder)
+                raise
 
     def _failed(self) -> bool:
         state = self.connection.get_transaction_status()

@@ -2,6 +2,7 @@
 
 import gc
 import logging
+import os
 import select
 import sys
 import threading
@@ -29,13 +30,16 @@ from psycopg2.extensions import (
     TRANSACTION_STATUS_IDLE,
     set_wait_callback,
 )
-from support import until
+from support import in_thread, until
 
+import simpycity_template
 from simpycity_template import PoolTimeout
 from simpycity_template.holder import Holder
 from simpycity_template.pool import Pool
 from simpycity_template.scope import Hold
 from simpycity_template.settings import Settings
+
+PACKAGE = os.path.dirname(simpycity_template.__file__)
 
 
 @pytest.fixture
@@ -358,6 +362,47 @@ def test_ctrl_c_at_any_line_of_taking_a_connection_gives_it_back(make_pool):
     assert at > 3
 
 
+@pytest.mark.parametrize("pool_size", [0, 1])
+def test_ctrl_c_at_any_call_keeps_no_room(make_pool, pool_size):
+    pool = make_pool(pool_size=pool_size, max_overflow=1 - pool_size)
+
+    def interrupted(at):
+        calls = count()
+
+        def profile(frame, event, argument):
+            # Where Python looks for Ctrl-C: as a function begins, and as a built-in one has ended.
+            # Some versions tell of what a with statement calls, too, but do not look there.
+            if (
+                (event == "call" or (event == "c_return" and argument.__name__ != "__enter__"))
+                and frame.f_code.co_filename.startswith(PACKAGE)
+                # Before it there is nothing, which __del__ says on stderr.
+                and frame.f_code is not Hold.__init__.__code__
+                and next(calls) == at
+            ):
+                raise KeyboardInterrupt
+
+        holder = Holder("taken and given back")
+        sys.setprofile(profile)
+        try:
+            hold = Hold(pool, holder)
+            hold.connection.run("BEGIN")
+            hold.release()
+        except KeyboardInterrupt:
+            return True
+        finally:
+            sys.setprofile(None)
+        return False
+
+    at = 0
+    while interrupted(at):
+        now = pool.now()
+        assert (now.in_use, now.opening) == (0, 0), at
+        # Nor does it keep the lock.
+        in_thread(lambda: pool.checkin(pool.checkout(Holder("next"))))
+        at += 1
+    assert at > 20
+
+
 def test_what_comes_back_in_a_transaction_serves_nobody_else(make_pool):
     pool = make_pool()
     connection = pool.checkout(Holder("interrupted before its ROLLBACK"))
@@ -461,11 +506,11 @@ def test_coming_back_twice_is_coming_back_once(make_pool):
     assert not connection.closed
 
 
-def test_a_destructor_that_queries_in_the_middle_of_the_bookkeeping_gets_an_error(make_pool):
+def test_who_queries_in_the_middle_of_the_bookkeeping_gets_an_error(make_pool):
     pool = make_pool()
     with pool._lock:
-        with pytest.raises(psycopg2.InterfaceError, match="do not query in a destructor"):
-            pool.checkout(Holder("destructor"))
+        with pytest.raises(psycopg2.InterfaceError, match="do not query there"):
+            pool.checkout(Holder("destructor or signal handler"))
     pool.checkin(pool.checkout(Holder("after")))
 
 
