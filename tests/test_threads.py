@@ -240,11 +240,25 @@ class TestSessionState:
         assert left == {**kept, "locks": 1, "channels": 1, "statements": 1, "cursors": 1}
 
     def test_with_the_default_what_was_not_committed_does_not(self, manager):
-        for sql in ("SET statement_timeout = 12345", "SET ROLE pg_monitor", "LISTEN news"):
+        for sql in (
+            "CREATE TEMPORARY TABLE mine ()",
+            "SET statement_timeout = 12345",
+            "LISTEN news",
+            "DECLARE kept CURSOR WITH HOLD FOR SELECT 1",
+            "SET ROLE pg_monitor",
+        ):
+            Raw(sql)()
+        manager.cleanup()
+        left = dict(self.LEFT().fetchone())
+        fresh = dict(timeout="0", role="postgres", no_table=True)
+        assert left == {**fresh, "locks": 0, "channels": 0, "statements": 0, "cursors": 0}
+
+    def test_but_what_a_rollback_does_not_end_survives_as_the_pages_say(self, manager):
+        for sql in ("SELECT pg_advisory_lock(7)", "PREPARE statement AS SELECT 1"):
             Raw(sql)()
         manager.cleanup()
         left = self.LEFT().fetchone()
-        assert (left["timeout"], left["role"], left["channels"]) == ("0", "postgres", 0)
+        assert (left["locks"], left["statements"]) == (1, 1)
 
 
 class TestForks:
