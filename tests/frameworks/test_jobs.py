@@ -1,6 +1,7 @@
 """Loops, threads, schedulers, bots, scripts and the interactive interpreter."""
 
 import re
+from contextlib import closing
 
 import pytest
 from pages import blocks, shape
@@ -146,6 +147,29 @@ def test_the_handlers_of_a_bot_share_no_connection(project, sessions):
         assert 1 <= len(sessions.states()) <= 5
         process.kill()
     assert sessions.are_gone()
+
+
+def test_a_listener_hears_of_notes_also_after_its_session_was_ended(
+    project, sessions, server, database
+):
+    with project.start("listener.py") as (process, log), closing(server.connect(database)) as link:
+        cursor = link.cursor()
+
+        def heard(body):
+            cursor.execute("SELECT pg_notify('note', %s)", [body])
+            return f"new: {body}" in lines(log) or process.poll() is not None
+
+        eventually(lambda: heard("milk"))
+        assert "new: milk" in lines(log), log.read_text()
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        eventually(lambda: heard("eggs"))
+        assert "new: eggs" in lines(log), log.read_text()
+        assert "listen again after:" in log.read_text()
+        assert sessions.are_free()
+        process.kill()
 
 
 def test_a_script_leaves_nothing(project, sessions):
