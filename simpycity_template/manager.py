@@ -168,7 +168,8 @@ class Manager:
         """A unit of work outside a request; also as a decorator.
 
         It has connections of its own, and frees them at its end. The scope around it, if any,
-        waits meanwhile.
+        waits meanwhile. It is the thread's, so a coroutine must not await inside it: what others
+        do in that thread meanwhile would belong to it.
 
         Arguments:
             label: what it is called in ``status()``, in errors and in the log.
