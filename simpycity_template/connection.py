@@ -314,6 +314,7 @@ def _leave_to_parent() -> None:
     """
     null = os.open(os.devnull, os.O_RDWR)
     for connection in list(_connections):
+        connection.let_go()
         if not connection.closed:
             os.dup2(null, connection.fileno())
     os.close(null)

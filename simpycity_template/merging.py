@@ -96,6 +96,7 @@ class MergingConnection(extensions.connection):
     # As psycopg2's own connection, it takes no other attributes. These are looked up often.
     __slots__ = (
         "_answered",
+        "_cursor",
         "_looked",
         "_poll",
         "begun",
@@ -110,6 +111,7 @@ class MergingConnection(extensions.connection):
         super().__init__(*args, **kwargs)
         # psycopg2 has a lock too, but nobody can wait for that with a timeout.
         self.turn = threading.RLock()
+        self._cursor: Any = None
         self._answered = self._looked = monotonic()
         self._poll = _poll(self.fileno())
 
@@ -271,6 +273,15 @@ class MergingConnection(extensions.connection):
                 self._ended()
             self.begun = False
 
+    def close(self) -> None:
+        """Close."""
+        self.let_go()
+        super().close()
+
+    def let_go(self) -> None:
+        """Refer to itself no more, so that it can be freed without the garbage collector."""
+        self._cursor = None
+
     def run(self, sql: str) -> None:
         """Execute a statement that returns nothing."""
         with self.turn:
@@ -354,9 +365,9 @@ class MergingConnection(extensions.connection):
             self._answered = monotonic()
 
     def _send(self, sql: str) -> None:
-        # Not kept for the next time: with a reference from each to the other, it and the connection
-        # would have to wait for the garbage collector.
-        cursor = extensions.cursor(self)
+        cursor = self._cursor
+        if cursor is None or self.closed:
+            cursor = self._cursor = extensions.cursor(self)
         try:
             cursor.execute(sql)
         except psycopg2.DatabaseError as error:

@@ -1,8 +1,10 @@
 """A child process leaves its parent's connections alone, with no call by anybody."""
 
+import gc
 import multiprocessing
 import os
 import threading
+import weakref
 
 import pytest
 from simpycity.core import Raw
@@ -48,6 +50,18 @@ def test_idle_connections_stay_the_parents(manager):
 
     assert in_child(work)
     assert backend() == idle
+
+
+def test_idle_connections_of_the_parent_are_freed_in_the_child(manager):
+    with manager.scope("before"):
+        backend()
+        idle = weakref.ref(manager.hold(manager.handle()).connection)
+    gc.disable()
+    try:
+        assert in_child(lambda: idle() is None or 1 / 0)
+    finally:
+        gc.enable()
+    assert idle() is not None
 
 
 def test_a_raw_connection_of_the_parent_is_cut_off_in_the_child(manager):

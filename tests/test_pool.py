@@ -6,6 +6,7 @@ import os
 import select
 import sys
 import threading
+import weakref
 from contextlib import contextmanager
 from functools import partial
 from itertools import count
@@ -455,6 +456,20 @@ def test_a_connect_that_is_interrupted_at_its_end_leaves_no_session(dsn, session
         with pytest.raises(KeyboardInterrupt):
             pool.checkout(Holder("a"))
         until(lambda: not sessions())
+    finally:
+        gc.enable()
+
+
+def test_a_closed_connection_is_freed_without_the_garbage_collector(make_pool):
+    pool = make_pool(pool_size=0)
+    connection = pool.checkout(Holder("a"))
+    connection.run("SELECT 1")
+    kept = weakref.ref(connection)
+    gc.disable()
+    try:
+        pool.checkin(connection)
+        del connection
+        assert kept() is None
     finally:
         gc.enable()
 
