@@ -1,5 +1,6 @@
 """Corrects how Simpycity's query objects run: what is sent again, what ``%`` means, what they tell."""
 
+from functools import lru_cache
 from typing import Any
 
 import psycopg2
@@ -96,7 +97,13 @@ class Call:
         """
         if self.direct or options:
             return _stock_call(self, columns, options or {})
-        return f"SELECT {columns} FROM {self.query_base}({','.join(['%s'] * len(self.args))})"
+        return _call(columns, self.query_base, len(self.args))
+
+
+# Most applications write the same few again and again.
+@lru_cache(1000)
+def _call(columns: str, function: str, arguments: int) -> str:
+    return f"SELECT {columns} FROM {function}({','.join(['%s'] * arguments)})"
 
 
 def _of_one_row(single: type) -> Any:
