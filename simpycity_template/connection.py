@@ -267,7 +267,7 @@ class Connection(MergingConnection):
 
     def _interrupt(self, deadline: float) -> bool:
         """Cancel what is under way; False where it is too late or the server does not answer."""
-        # psycopg2's cancel() does not release Python's lock, so a server that does not answer would
+        # psycopg2's cancel() does not release the GIL, so a server that does not answer would
         # stop every thread.
         if monotonic() > deadline or not self._server_answers(deadline):
             return False

@@ -12,7 +12,7 @@ safe:
   session settings, two-phase commit) finds a transaction that psycopg2 knows.
 
 Between transactions psycopg2 stays in autocommit mode, because each change of the mode releases
-Python's lock. That is safe only while nobody but this package has the connection. An application
+the GIL. That is safe only while nobody but this package has the connection. An application
 that was *shown* it, as ``handle.conn`` for example, may have made plain psycopg2 cursors, and may
 use them at any time: for these psycopg2 itself has to send BEGIN. So between the transactions of a
 connection that was shown, psycopg2 is not in autocommit mode.
@@ -399,7 +399,7 @@ class MergingConnection(extensions.connection):
                     self.poll()
             else:
                 # The second finds the end behind what the first has read. Unlike select, neither
-                # releases Python's lock.
+                # releases the GIL.
                 self.poll()
                 self.poll()
         finally:

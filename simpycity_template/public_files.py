@@ -29,7 +29,7 @@ class PublicFiles:
             autorefresh: False for production: what lies directly in the folder is listed now, so
                 what is added there later is found after a restart. A request to the application
                 then asks the file system nothing, which matters with threads: each such call
-                releases Python's lock.
+                releases the GIL.
         """
         self.application = application
         self.folder = folder

@@ -50,23 +50,9 @@ def apply(manager: "Manager", path: str | Path) -> None:
         SchemaError: the file cannot be read, the database cannot be reached, or PostgreSQL does
             not take the file; nothing is changed.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise SchemaError(f"{path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise SchemaError(
-            f"{path}, line {line}: this is not UTF-8; save the file as UTF-8"
-        ) from error
+    text = _read(path)
     found = list(statements(text))
-    for start, end in found:
-        if re.split(r"\W", text[start:end].upper())[0] in _TRANSACTION_CONTROL:
-            raise SchemaError(
-                f"{path}, line {_line(text, start)}: {text[start:end]}: the file is run in one "
-                "transaction of its own; take this line out"
-            )
-    at: int | None = None
+    _refuse_transaction_control(path, text, found)
     with manager.scope(f"schema {path}"):
         try:
             # psycopg2's own: what else goes along with a statement would move the places of errors.
@@ -76,6 +62,7 @@ def apply(manager: "Manager", path: str | Path) -> None:
             raise SchemaError(
                 f"manager {manager.name!r} has no connection to its database: {str(error).strip()}"
             ) from error
+        at: int | None = None
         try:
             with manager.transaction():
                 cursor = connection.cursor()
@@ -93,6 +80,27 @@ def apply(manager: "Manager", path: str | Path) -> None:
                 f"{path}, line {line}: {error.object[error.start]!r} is not in the encoding of the "
                 "database, or else of the DSN; make the database with ENCODING 'UTF8'"
             ) from error
+
+
+def _read(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise SchemaError(f"{path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise SchemaError(
+            f"{path}, line {line}: this is not UTF-8; save the file as UTF-8"
+        ) from error
+
+
+def _refuse_transaction_control(path: str | Path, text: str, found: list[tuple[int, int]]) -> None:
+    for start, end in found:
+        if re.split(r"\W", text[start:end].upper())[0] in _TRANSACTION_CONTROL:
+            raise SchemaError(
+                f"{path}, line {_line(text, start)}: {text[start:end]}: the file is run in one "
+                "transaction of its own; take this line out"
+            )
 
 
 def statements(text: str) -> Iterator[tuple[int, int]]:

@@ -50,18 +50,18 @@ class Outcome:
 
     @property
     def mean_wait(self) -> float:
-        """Seconds."""
+        """Seconds that a request waited for a connection, in the mean."""
         return sum(self.waits) / len(self.waits) if self.waits else 0.0
 
     @property
     def mean_thread_wait(self) -> float:
-        """Seconds."""
+        """Seconds that a request waited for a thread, in the mean."""
         waits = self.thread_waits
         return sum(waits) / len(waits) if waits else 0.0
 
     @property
     def timeout_share(self) -> float:
-        """Of all requests, from 0 to 1."""
+        """The share of the requests that gave up, from 0 to 1."""
         return self.timeouts / len(self.waits) if self.waits else 0.0
 
     def wait_below(self, share: float) -> float:
@@ -89,6 +89,7 @@ class _Process:
         self.held = 0.0
 
     def arrive(self, request: Request, now: float) -> None:
+        """A request comes, and takes a thread and a connection, or waits for them."""
         if not self.free_threads:
             self.backlog.append(request)
             return
@@ -103,6 +104,7 @@ class _Process:
             heapq.heappush(self.events, (now + self.timeout, GIVES_UP, self.numbers))
 
     def next_event(self) -> None:
+        """A request ends, or gives up waiting, whichever comes next."""
         now, event, number = heapq.heappop(self.events)
         if event == ENDS:
             if self.queue:
@@ -166,11 +168,23 @@ def simulate(
     return Outcome(process.waits, process.timeouts, process.held, process.thread_waits, process.end)
 
 
+def together(outcomes: Iterable[Outcome]) -> Outcome:
+    """The outcomes of several processes as one."""
+    each = list(outcomes)
+    return Outcome(
+        [wait for outcome in each for wait in outcome.waits],
+        sum(outcome.timeouts for outcome in each),
+        sum(outcome.held for outcome in each),
+        [wait for outcome in each for wait in outcome.thread_waits],
+        max(outcome.end for outcome in each),
+    )
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns 1 where it cannot work: too many connections, or too few for the load."""
     given = _parser().parse_args(arguments)
     random = Random(given.seed)
-    outcomes = [
+    outcome = together(
         simulate(
             requests(given.rate / given.processes, given.query_time, given.seconds, random),
             given.pool,
@@ -178,42 +192,39 @@ def main(arguments: list[str] | None = None) -> int:
             given.timeout,
         )
         for _ in range(given.processes)
-    ]
-    whole = Outcome(
-        [wait for outcome in outcomes for wait in outcome.waits],
-        sum(outcome.timeouts for outcome in outcomes),
-        sum(outcome.held for outcome in outcomes),
-        [wait for outcome in outcomes for wait in outcome.thread_waits],
-        max(outcome.end for outcome in outcomes),
     )
     most = given.processes * min(given.pool, given.threads)
     allowed = given.max_connections - RESERVED
-    busy = whole.held / (max(given.seconds, whole.end) * most)
+    busy = outcome.held / (max(given.seconds, outcome.end) * most)
     with reader_may_leave():
-        print(f"requests           {len(whole.waits)} in {given.seconds:g} s")
+        print(f"requests           {len(outcome.waits)} in {given.seconds:g} s")
         print(f"connections        {most} at most, of {allowed} that the server allows")
         print(f"in use             {busy:.0%} of these in the mean")
-        print(f"wait for a thread  {whole.mean_thread_wait * 1000:.1f} ms in the mean")
-        print(f"wait, mean         {whole.mean_wait * 1000:.1f} ms")
-        print(f"wait, 95 % within  {whole.wait_below(0.95) * 1000:.1f} ms")
-        print(f"wait, 99 % within  {whole.wait_below(0.99) * 1000:.1f} ms")
-        print(f"timeouts           {whole.timeout_share:.2%}")
+        print(f"wait for a thread  {outcome.mean_thread_wait * 1000:.1f} ms in the mean")
+        print(f"wait, mean         {outcome.mean_wait * 1000:.1f} ms")
+        print(f"wait, 95 % within  {outcome.wait_below(0.95) * 1000:.1f} ms")
+        print(f"wait, 99 % within  {outcome.wait_below(0.99) * 1000:.1f} ms")
+        print(f"timeouts           {outcome.timeout_share:.2%}")
+    problem = _problem(most, allowed, needed=given.rate * given.query_time)
+    if problem:
+        print(problem, file=sys.stderr)
+    return 1 if problem else 0
+
+
+def _problem(most: int, allowed: int, needed: float) -> str:
+    """Why it cannot work with ``most`` connections; empty where it can."""
     if most > allowed:
-        print(
+        return (
             f"{most} connections are more than the server allows: make --pool, --threads or "
-            "--processes smaller, raise max_connections, or put PgBouncer between",
-            file=sys.stderr,
+            "--processes smaller, raise max_connections, or put PgBouncer between"
         )
-        return 1
-    if (needed := given.rate * given.query_time) > most:
-        print(
+    if needed > most:
+        return (
             f"the requests need {needed:g} connections in the mean, and can use {most}: whatever "
             "the waits are here, they grow for as long as the requests come; make --threads, "
-            "--pool or --processes larger, or the queries faster",
-            file=sys.stderr,
+            "--pool or --processes larger, or the queries faster"
         )
-        return 1
-    return 0
+    return ""
 
 
 def _parser() -> argparse.ArgumentParser:
