@@ -23,10 +23,15 @@ def told(connection: Any, error: psycopg2.Error) -> psycopg2.Error:
     if not connection.closed or error.pgcode is not None:
         return error
     heard = connection.info.error_message or ""
-    if not heard.endswith(str(error)):
-        return error
+    return as_error(heard, type(error)) if heard.endswith(str(error)) else error
+
+
+def as_error(
+    heard: str, otherwise: type[psycopg2.Error] = psycopg2.OperationalError
+) -> psycopg2.Error:
+    """What the server said, as the error that it is, or as one of the class ``otherwise``."""
     code = next((code for text, code in _CODES.items() if text in heard), None)
-    cause: Any = errors.lookup(code) if code else type(error)
+    cause: Any = errors.lookup(code) if code else otherwise
     said: psycopg2.Error = cause(heard)
     # As psycopg2 itself fills an error that comes from another process.
     said.__setstate__({"pgcode": code, "pgerror": heard})

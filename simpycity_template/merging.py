@@ -30,7 +30,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
-from simpycity_template.last_words import raise_told
+from simpycity_template.last_words import as_error, raise_told
 
 BEGIN = b"BEGIN;\n"
 """On a line of its own, so that the line which PostgreSQL quotes in an error is as written."""
@@ -415,7 +415,7 @@ class MergingConnection(extensions.connection):
         said = [notice for notice in heard if not notice.startswith("DEBUG")]
         if said and (self.closed or self.get_transaction_status() == _IDLE):
             self.close()
-            raise psycopg2.OperationalError(said[-1])
+            raise as_error(said[-1])
 
 
 if hasattr(select, "poll"):

@@ -611,8 +611,9 @@ class TestLostConnections:
         handle.begin()
         insert(1, options={"handle": handle})
         kill(backend(handle))
-        with pytest.raises(TransactionLost, match="due to administrator command"):
+        with pytest.raises(TransactionLost, match="due to administrator command") as told:
             commit(handle)
+        assert isinstance(told.value.__cause__, errors.AdminShutdown)
         with pytest.raises(TransactionLost, match="is gone"):
             insert(2, options={"handle": handle})
         handle.rollback()

@@ -168,7 +168,7 @@ class TestMessages:
         link, cursor = manager.handle().conn, manager.handle().cursor()
         end_session(witness, link.backend_pid)
         until(lambda: select.select([link], [], [], 0)[0])
-        with pytest.raises(psycopg2.OperationalError, match="terminating connection"):
+        with pytest.raises(errors.AdminShutdown, match="terminating connection"):
             cursor.execute("SELECT 1")
         assert line.statements == []
 
