@@ -126,7 +126,7 @@ class Pool:
         self._settle()
 
     def abandon(self, holder: Holder) -> None:
-        """Give back what is reserved for ``holder`` and was never used.
+        """Give back what is reserved for ``holder``, who does not use it yet or any more.
 
         It is a place in the queue, a place in the limit, or a connection.
         """
