@@ -29,7 +29,7 @@ ELSEWHERE = {
     "docs/databases.rst": {"python": "servers/test_standbys.py"},
     "docs/deployment.rst": {
         "apache": "servers/test_apache.py",
-        "console": "servers/test_apache.py",
+        "console": "servers/test_*.py",
         "ini": "servers/*.py",
         "python": "servers/*.py",
         "text": "servers/*.py",

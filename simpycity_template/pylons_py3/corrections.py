@@ -649,6 +649,49 @@ CORRECTIONS += [
         old="            return loadserver(\n",
         new="            from simpycity_template.pylons_py3.mistakes import load_server; return load_server(\n",
     ),
+    # With --monitor-restart a first process starts the one that serves, again when it has died.
+    Correction(
+        "what the second process of `serve --daemon --monitor-restart` does",
+        "paste.script.serve",
+        why="It was a daemon, too. The first took it for dead and started another, again and again.",
+        old="if getattr(self.options, 'daemon', False):\n            try:\n",
+        new="if (getattr(self.options, 'daemon', False) "
+        "and not os.environ.get(self._monitor_environ_key)):\n            try:\n",
+    ),
+    Correction(
+        "whose number is in the file of `serve --monitor-restart`",
+        "paste.script.serve",
+        why="It was the second process's, and to stop the server started it again.",
+        old="            return self.restart_with_monitor()\n\n        if self.options.pid_file:\n",
+        new="            if self.options.pid_file: self.record_pid(self.options.pid_file)\n"
+        "            return self.restart_with_monitor()\n"
+        "        if self.options.pid_file and not os.environ.get(self._monitor_environ_key):\n",
+    ),
+    Correction(
+        "`serve --monitor-restart restart`",
+        "paste.script.serve",
+        why="Now the second process finds the first's number there, and would stop it.",
+        old="result = self.stop_daemon()",
+        new="result = not os.environ.get(self._monitor_environ_key) and self.stop_daemon()",
+    ),
+    Correction(
+        "the end of the process that serves",
+        "paste.script.serve",
+        why="With --monitor-restart or --reload the first process did not wait for it, and what "
+        "was started next, by hand or by `restart`, found its port taken. (Another Ctrl-C "
+        "reaches the one that serves, too.)",
+        old="os.kill(proc.pid, signal.SIGTERM)\n",
+        new="signal.signal(signal.SIGINT, signal.SIG_IGN); "
+        "os.kill(proc.pid, signal.SIGTERM); proc.wait()\n",
+    ),
+    Correction(
+        "how `serve --stop-daemon` stops",
+        "paste.script.serve",
+        why="A second SIGINT, a second later, cut off what the first had begun: to end the "
+        "requests in flight and to close their sessions.",
+        old="            os.kill(pid, signal.SIGINT)\n",
+        new="            if j == 0: os.kill(pid, signal.SIGINT)\n",
+    ),
     Correction(
         "the exit status of `serve --reload`",
         "paste.script.serve",
