@@ -26,3 +26,10 @@ def test_a_long_statement_ends_with_its_worker_where_the_server_looks(serve):
     with serve(SERVERS["gunicorn sync"], PGOPTIONS=parse_dsn(dsn)["options"]) as probe:
         with probe.killed_in_a_request() as session:
             wait_until(lambda: session not in probe.sessions(), 25)
+
+
+def test_gunicorn_goes_on_to_log_when_it_has_loaded_the_application(serve, tmp_path):
+    log = tmp_path / "log"
+    preload = "preload_app = True\n"
+    with serve(gunicorn("gunicorn.conf.py", {preload: f'{preload}errorlog = "{log}"\n'})):
+        wait_until(lambda: "Booting worker" in log.read_text())
