@@ -57,6 +57,15 @@ class ThingsController(BaseController):
     def latin(self):
         response.charset = "latin-1"
         return ["na", "ïve"]
+    def answered_itself(self, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return "naïve"
+    def answered_itself_with_bytes(self, start_response):
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return b"\\xff"
+    def number(self): return 1
+    def numbers(self): return ["a", 1]
+    def number_first(self): return Body(1)
     def streamed(self): return Body("a", "b")
     def file(self): return open(config["pylons.paths"]["static_files"] + "/bg.png", "rb")
     def text_file(self): return open(__file__, encoding="utf-8")
@@ -230,11 +239,26 @@ def closed(debugged):
         ("generated", "naïve".encode()),
         ("latin", b"na\xefve"),
         ("streamed", b"ab"),
+        ("answered_itself", "naïve".encode()),
+        ("answered_itself_with_bytes", b"\xff"),
         ("forwarded", b"from another application"),
     ],
 )
 def test_an_action_may_return_text_bytes_or_pieces_of_either(app, action, body):
     assert app.get(f"/things/{action}").body == body
+
+
+@pytest.mark.parametrize(
+    ("action", "returned"),
+    [
+        ("number", "int"),
+        ("numbers", "an iterable of int"),
+        ("number_first", "an iterable of int"),
+    ],
+)
+def test_an_action_that_returns_something_else_is_named(app, action, returned):
+    said = f"small.controllers.things.ThingsController.{action} returned {returned}: "
+    assert f"TypeError: {said}" in broken(app, f"/things/{action}")
 
 
 def test_an_action_may_return_an_open_file(app, project):

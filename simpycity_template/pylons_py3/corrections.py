@@ -152,14 +152,16 @@ CORRECTIONS = [
         "pylons.controllers.core",
         why="A WSGI server takes only bytes; on Python 2 pieces of str were that.",
         old="py_response.app_iter = response",
-        new="py_response.app_iter = _py3.encoded(response, py_response.charset)",
+        new="py_response.app_iter = _py3.encoded(response, py_response.charset, "
+        "environ.get('pylons.action_method', self))",
     ),
     Correction(
         "a WSGI application as a controller",
         "pylons.wsgiapp",
         why="It may still give pieces of text, as the documentation shows it.",
         old="elif response is not None:\n                return response",
-        new="elif response is not None:\n                return _py3.encoded(response, 'utf-8')",
+        new="elif response is not None:\n                return _py3.encoded(response, 'utf-8', "
+        "environ.get('pylons.action_method', controller))",
     ),
     # Requests and responses
     Correction(

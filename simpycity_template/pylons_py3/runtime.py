@@ -36,39 +36,66 @@ def owner(function):
     return SimpleNamespace(__module__=function.__module__, __name__=name.rpartition(".")[2])
 
 
-def encoded(body, charset):
+def encoded(body, charset, maker):
     """Return a WSGI body with its pieces of text encoded.
 
     Files of bytes, and wrappers that hand a file to the server, stay as they are.
+
+    Args:
+        body: what was returned.
+        charset: that of its text; UTF-8 where it is None.
+        maker: the action, or the application, that returned it.
+
+    Raises:
+        TypeError: where it is no body. Of a generator, its first wrong piece tells it.
     """
     if (hasattr(body, "read") or hasattr(body, "file")) and not hasattr(body, "encoding"):
         return body
+    if isinstance(body, (str, bytes)):
+        body = [body]
     if isinstance(body, (list, tuple)):
-        return [_encode(piece, charset) for piece in body]
-    return Encoded(body, charset)
+        return [_encode(piece, charset, maker) for piece in body]
+    return Encoded(body, charset, maker)
 
 
 class Encoded:
     """A body whose pieces of text are encoded as they are asked for."""
 
-    def __init__(self, body, charset):
+    def __init__(self, body, charset, maker):
         self._body = body
-        self._pieces = iter(body)
+        try:
+            self._pieces = iter(body)
+        except TypeError as error:
+            raise _no_body(maker, type(body).__name__) from error
         self._charset = charset
+        self._maker = maker
 
     def __iter__(self):
         return self
 
     def __next__(self):
-        return _encode(next(self._pieces), self._charset)
+        return _encode(next(self._pieces), self._charset, self._maker)
 
     def close(self):
         """Close the body."""
         close(self._body)
 
 
-def _encode(piece, charset):
-    return piece.encode(charset or "utf-8") if isinstance(piece, str) else piece
+def _encode(piece, charset, maker):
+    if isinstance(piece, str):
+        return piece.encode(charset or "utf-8")
+    if isinstance(piece, (bytes, bytearray, memoryview)):
+        return piece
+    raise _no_body(maker, f"an iterable of {type(piece).__name__}")
+
+
+def _no_body(maker, returned):
+    # No line of the application is in the traceback: it has returned by then.
+    named = maker if hasattr(maker, "__qualname__") else type(maker)
+    return TypeError(
+        f"{named.__module__}.{named.__qualname__} returned {returned}: "
+        "it has to be text, bytes, or an iterable of these"
+    )
 
 
 def close(body):
