@@ -17,7 +17,9 @@ from webtest import TestApp
 
 # What the page has one type. First it installs; here the folder is put on the path. At last it
 # serves, as README.txt does.
-_, [TRANSLATE], [TEST, _] = (typed(block.text) for block in blocks("docs/moving.rst", "console"))
+[*_, DESCRIBE], TRANSLATE, [TEST, _] = (
+    typed(block.text) for block in blocks("docs/moving.rst", "console")
+)
 
 PASTER = os.path.join(os.path.dirname(sys.executable), "paster")
 
@@ -41,7 +43,7 @@ CHANGES = [
             ("quickwiki/controllers/error.py", "cgi.escape(", "escape("),
         )
     ),
-    Change("A body is bytes.", "quickwiki/controllers/error.py", "literal(resp.body)", "resp.text"),
+    Change("A body is bytes.", "quickwiki/controllers/error.py", "(resp.body)", "(resp.text)"),
     Change("The module is gone.", "quickwiki/model/__init__.py", "import sets\n", ""),
     Change("The module is gone.", "quickwiki/model/__init__.py", "sets.Set(", "set("),
     Change(
@@ -82,7 +84,7 @@ def quickwiki(pytestconfig, tmp_path_factory) -> Path:
     folder = unpack(pytestconfig, "QuickWiki", "0.1.6", tmp_path_factory.mktemp("quickwiki"))
     move_to_python3(folder)
     for command in (
-        [sys.executable, "setup.py", "-q", "egg_info"],
+        in_python(DESCRIBE),
         [PASTER, "make-config", "QuickWiki", "test.ini"],
         [PASTER, "setup-app", "test.ini"],
     ):
@@ -91,15 +93,21 @@ def quickwiki(pytestconfig, tmp_path_factory) -> Path:
 
 
 def move_to_python3(folder: Path) -> None:
-    """Do what its owner would: change the lines above, and run fissix over the rest."""
+    """Do what its owner would: change the lines above, and translate the rest."""
     for change in CHANGES:
         path = folder / change.file
         text = path.read_text(encoding="utf-8")
         assert change.old in text, change
         path.write_text(text.replace(change.old, change.new), encoding="utf-8")
-    python, *arguments = TRANSLATE.replace("yourpackage", "quickwiki").split()
+    for command in TRANSLATE:
+        subprocess.run(in_python(command), cwd=folder, check=True, capture_output=True)
+
+
+def in_python(command: str) -> list[str]:
+    """A command of the page, for this interpreter."""
+    python, *arguments = command.replace("yourpackage", "quickwiki").split()
     assert python == "python"
-    subprocess.run([sys.executable, *arguments], cwd=folder, check=True, capture_output=True)
+    return [sys.executable, *arguments]
 
 
 def environ(folder: Path) -> dict[str, str]:
