@@ -68,7 +68,7 @@ class Translated:
 def read(path: str, state: bytes) -> Translated | None:
     """Return the translation of a source file, or None where it is not there or out of date.
 
-    Args:
+    Arguments:
         path: the source file.
         state: bytes that change with the source.
     """

@@ -833,7 +833,7 @@ def concerns(name: str) -> bool:
 def check_version(package: str, paths: list[str] | None) -> None:
     """Refuse a package in another version than that of the corrections.
 
-    Args:
+    Arguments:
         package: the name that is imported.
         paths: where it is installed.
 

@@ -123,7 +123,7 @@ class EvalException(Guard, WsgiDebuggedApplication):
     Only for development: who can see the page can run any code. But for a page of somebody else's
     whose name leads the developer's browser here: under such a name nothing is evaluated.
 
-    Args:
+    Arguments:
         application: what is watched.
         global_conf: not used; Paste's factories pass it.
         templating_formatters: functions that turn an exception of a template engine into HTML,
@@ -188,7 +188,7 @@ class EvalException(Guard, WsgiDebuggedApplication):
 class ErrorMiddleware(Guard):
     """Answers errors with a short page; the traceback goes to the log, and by mail.
 
-    Args:
+    Arguments:
         application: what is watched.
         global_conf: Paste's, where settings are looked up that are not passed.
         debug: show the traceback on the page.

@@ -175,7 +175,7 @@ def _translated(
 ) -> cache.Translated:
     """Return a translated module, from the cache where it is there.
 
-    Args:
+    Arguments:
         name: the module's full name.
         path: its installed file.
         get_data: reads that file.

@@ -41,7 +41,7 @@ def encoded(body, charset, maker):
 
     Files of bytes, and wrappers that hand a file to the server, stay as they are.
 
-    Args:
+    Arguments:
         body: what was returned.
         charset: that of its text; UTF-8 where it is None.
         maker: the action, or the application, that returned it.

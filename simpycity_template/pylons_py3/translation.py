@@ -26,7 +26,7 @@ FIXERS = tuple(
 def translate(data: bytes, name: str) -> str:
     """Translate a module.
 
-    Args:
+    Arguments:
         data: the installed source.
         name: the module's full name.
 
