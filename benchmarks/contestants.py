@@ -37,6 +37,22 @@ def by_hand(dsn, threads):
     return request, end_with_their_threads
 
 
+def by_hand_in_two(dsn, threads):
+    """The same with BEGIN in one message with the statement: what there is to win, for nothing."""
+    local = threading.local()
+
+    def request():
+        if not hasattr(local, "connection"):
+            local.connection = psycopg2.connect(dsn)
+            local.connection.autocommit = True
+        with local.connection.cursor(cursor_factory=DictCursor) as cursor:
+            cursor.execute("BEGIN;" + SQL, (1,))
+            cursor.fetchall()
+            cursor.execute("ROLLBACK")
+
+    return request, end_with_their_threads
+
+
 def psycopg2_pool(dsn, threads):
     """Large enough that it closes nothing on return."""
     from psycopg2.pool import ThreadedConnectionPool
@@ -194,6 +210,7 @@ BASE = "psycopg2 by hand"
 OURS = "Simpycity with the manager"
 CONTESTANTS = {
     BASE: by_hand,
+    "the same in two round trips": by_hand_in_two,
     OURS: simpycity_template,
     "Simpycity on a held handle": simpycity_held,
     "Simpycity as it comes": simpycity_as_it_comes,
