@@ -310,8 +310,13 @@ def _write_catalogue(path: Path, messages: dict) -> None:
 
     catalogue = Catalog(locale=path.parent.parent.name)
     for message, translation in messages.items():
-        plural = isinstance(translation, tuple)
-        catalogue.add((message, message + "s") if plural else message, translation)
+        if isinstance(translation, tuple):
+            # Releases of Babel count the plural forms of a language differently.
+            singular, plural = translation
+            forms = (singular, *[plural] * (catalogue.num_plurals - 1))
+            catalogue.add((message, message + "s"), forms)
+        else:
+            catalogue.add(message, translation)
     path.parent.mkdir(parents=True)
     with open(path, "wb") as file:
         write_mo(file, catalogue)
