@@ -32,7 +32,7 @@ docs: $(VENV)/dev.done  ## build the documentation into docs/_build
 	$(VENV)/bin/python -m sphinx -q -W docs docs/_build
 
 screenshots: $(VENV)/dev.done  ## take the pictures of the documentation anew
-	SCREENSHOTS=docs/images $(VENV)/bin/python -m pytest tests/test_browser.py tests/test_status_page.py
+	SCREENSHOTS=docs/images $(VENV)/bin/python -m pytest tests/project/test_browser.py tests/test_status_page.py
 
 bench: $(VENV)/bench.done  ## compare the speed with what people would pick instead; takes minutes
 	$(VENV)/bin/python benchmarks/compare.py

@@ -99,7 +99,7 @@ setup(
     ],
     package_dir={SKELETON: "+package+"},
     package_data={
-        "simpycity_template": ["py.typed", "*.html", "project/**/*", "project/**/.*"],
+        "simpycity_template": ["py.typed", "monitoring/*.html", "project/**/*", "project/**/.*"],
         SKELETON: ["**/*", "**/.*"],
     },
     exclude_package_data={"": ["**/__pycache__/*", "**/*.py[co]"]},
@@ -185,10 +185,10 @@ setup(
     },
     entry_points={
         "paste.global_paster_command": [
-            "connections = simpycity_template.commands:ConnectionsCommand",
+            "connections = simpycity_template.paster.connections:ConnectionsCommand",
         ],
         "paste.paster_create_template": [
-            "simpycity = simpycity_template.template:SimpycityTemplate",
+            "simpycity = simpycity_template.paster.template:SimpycityTemplate",
         ],
     },
     cmdclass={"build_py": BuildWithStartUp, "editable_wheel": EditableWithStartUp},

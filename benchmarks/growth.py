@@ -17,8 +17,8 @@ import psycopg2
 from report import publish
 
 from simpycity_template import embedded, get_manager
-from simpycity_template.holder import Holder
-from simpycity_template.pool import Pool
+from simpycity_template.pool.owner import Holder
+from simpycity_template.pool.pool import Pool
 from simpycity_template.settings import Settings
 
 ROUNDS = 7

@@ -7,9 +7,9 @@ from typing import Any
 import simpycity.config
 from pylons.controllers import WSGIController
 
-from simpycity_template.handle import manager_of
 from simpycity_template.manager import Manager
 from simpycity_template.middleware import respond_in_scope
+from simpycity_template.simpycity_patches.handle import manager_of
 
 WSGIMethod = Callable[[Any, dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

@@ -18,18 +18,19 @@ import simpycity.config
 from psycopg2.extensions import connection, parse_dsn
 from simpycity.handle import Handle
 
-# Imported for what they correct in Simpycity.
-from simpycity_template import cursor as _cursor  # noqa: F401
-from simpycity_template import fork
-from simpycity_template import handle as _handle  # noqa: F401
-from simpycity_template import query as _query  # noqa: F401
-from simpycity_template.events import Events, Listener
-from simpycity_template.holder import Holder, Status
-from simpycity_template.local import PerThread
-from simpycity_template.metrics import Metrics, measured
-from simpycity_template.pool import Pool
-from simpycity_template.scope import Hold, Scope, Scopes
+from simpycity_template.pool.events import Events, Listener
+from simpycity_template.pool.metrics import Metrics, measured
+from simpycity_template.pool.owner import Holder, Status
+from simpycity_template.pool.pool import Pool
+from simpycity_template.process import fork
+from simpycity_template.process.thread_local import PerThread
+from simpycity_template.scopes.scope import Hold, Scope, Scopes
 from simpycity_template.settings import EMBEDDED, Settings
+
+# Imported for what they correct in Simpycity.
+from simpycity_template.simpycity_patches import cursor as _cursor  # noqa: F401
+from simpycity_template.simpycity_patches import handle as _handle  # noqa: F401
+from simpycity_template.simpycity_patches import query as _query  # noqa: F401
 
 log = logging.getLogger("simpycity_template")
 

@@ -11,9 +11,9 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from simpycity_template.local import PerThread
 from simpycity_template.manager import Manager
-from simpycity_template.scope import Scope
+from simpycity_template.process.thread_local import PerThread
+from simpycity_template.scopes.scope import Scope
 
 log = logging.getLogger("simpycity_template")
 

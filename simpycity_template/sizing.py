@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
 
-from simpycity_template.pipes import reader_may_leave
+from simpycity_template.process.pipes import reader_may_leave
 
 RESERVED = 3  # PostgreSQL's superuser_reserved_connections
 ENDS, GIVES_UP = 0, 1

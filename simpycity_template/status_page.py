@@ -17,11 +17,11 @@ from typing import Any
 
 import psycopg2
 
-from simpycity_template.history import MINUTES, History, history_of
-from simpycity_template.holder import from_here
-from simpycity_template.hosts import is_loopback
 from simpycity_template.manager import Manager
-from simpycity_template.sessions import application_name, connect, masked, sessions
+from simpycity_template.monitoring.history import MINUTES, History, history_of
+from simpycity_template.monitoring.pg_sessions import application_name, connect, masked, sessions
+from simpycity_template.pool.owner import from_here
+from simpycity_template.pylons_py3.dns_rebinding import is_loopback
 from simpycity_template.settings import Network
 
 PATH = "/_connections"
@@ -168,4 +168,4 @@ def _elsewhere(manager: Manager, ours: set[int]) -> dict[str, Any]:
 
 @cache
 def _page() -> str:
-    return files("simpycity_template").joinpath("status_page.html").read_text(encoding="utf-8")
+    return files("simpycity_template.monitoring").joinpath("status_page.html").read_text(encoding="utf-8")

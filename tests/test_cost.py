@@ -13,7 +13,7 @@ from simpycity.core import Function
 from support import calls_of
 from wire import wire
 
-from simpycity_template import merging
+from simpycity_template.driver import merged_begin as merging
 
 # Of a request with one call: 59 and 59 on Python 3.11, of which the manager and its pool make 38
 # and 37. From 3.12 on one fewer.

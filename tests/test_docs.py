@@ -16,8 +16,8 @@ from psycopg2.extensions import parse_dsn
 
 import simpycity_template
 from simpycity_template import Manager
-from simpycity_template.handle import ManagedHandle
 from simpycity_template.settings import Settings
+from simpycity_template.simpycity_patches.handle import ManagedHandle
 
 # What is run here, of every page: blocks without caption or name.
 HERE = {"python", "sql", "ini"}
@@ -63,8 +63,8 @@ ELSEWHERE = {
     "docs/frameworks/wsgi.rst": {"python": "frameworks/test_wsgi.py"},
     "docs/long_running.rst": {"text": "test_docs.py"},
     "docs/moving.rst": {
-        "console": "test_pylons_py3_quickwiki.py",
-        "ini": "test_pylons_py3_import.py",
+        "console": "pylons_py3/test_pylons_quickwiki.py",
+        "ini": "pylons_py3/test_pylons_import.py",
     },
     "docs/sizing.rst": {
         "console": "servers/test_sizing.py",
@@ -191,7 +191,7 @@ def test_every_public_name_is_in_the_reference(html):
     members = {name for name in vars(Manager) if not name.startswith("_")} - INTERNAL
     public = {f"simpycity_template.{name}" for name in simpycity_template.__all__}
     public |= {f"simpycity_template.Manager.{name}" for name in members}
-    handle = "simpycity_template.handle.ManagedHandle"
+    handle = "simpycity_template.simpycity_patches.handle.ManagedHandle"
     public |= {f"{handle}.{name}" for name in vars(ManagedHandle) if not name.startswith("_")}
     public |= {name for text in texts_for_applications() for name in imported(text)}
     assert len(public) > 25

@@ -21,10 +21,12 @@ from simpycity.handle import Handle
 from simpycity.model import SimpleModel
 from support import backend, end_session, in_thread, in_use, pid, until
 
-from simpycity_template import TransactionLost, embedded, get_manager, last_words, merging
-from simpycity_template.connection import END_TIMEOUT
-from simpycity_template.pool import Pool
-from simpycity_template.scope import Scope
+from simpycity_template import TransactionLost, embedded, get_manager
+from simpycity_template.driver import disconnect as last_words
+from simpycity_template.driver import merged_begin as merging
+from simpycity_template.driver.connection import END_TIMEOUT
+from simpycity_template.pool.pool import Pool
+from simpycity_template.scopes.scope import Scope
 
 
 @pytest.fixture

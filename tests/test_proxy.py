@@ -15,7 +15,9 @@ from simpycity.core import Function, Query, Raw
 from simpycity.model import SimpleModel
 from support import until
 
-from simpycity_template import connection, get_manager, merging
+from simpycity_template import get_manager
+from simpycity_template.driver import connection
+from simpycity_template.driver import merged_begin as merging
 
 SCHEMA = """
 CREATE TABLE kept (run int, n int);

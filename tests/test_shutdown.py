@@ -18,7 +18,7 @@ from simpycity.core import Raw
 from support import backend, in_use, until
 
 from simpycity_template import TransactionLost
-from simpycity_template.connection import END_TIMEOUT
+from simpycity_template.driver.connection import END_TIMEOUT
 
 # Threads that hold connections in every state, and a main thread that ends in the given way.
 PROGRAM = """

@@ -16,8 +16,8 @@ from simpycity.core import Raw
 from support import in_child, in_thread, until
 
 from simpycity_template import PoolTimeout
-from simpycity_template.history import History
 from simpycity_template.middleware import ManagerMiddleware
+from simpycity_template.monitoring.history import History
 from simpycity_template.status_page import StatusPage
 
 sleeper = Raw("SELECT 'the secret of the house', %s", ["what"])
@@ -190,7 +190,7 @@ def test_the_picture_has_the_peak_of_each_second_and_the_level_between(make_mana
 
 def test_what_comes_back_was_in_use_in_its_last_second(make_manager, monkeypatch):
     clock = [100.0]
-    monkeypatch.setattr("simpycity_template.history.monotonic", lambda: clock[0])
+    monkeypatch.setattr("simpycity_template.monitoring.history.monotonic", lambda: clock[0])
     manager = make_manager()
     history = History(manager)
     with manager.scope("a"):
@@ -202,7 +202,7 @@ def test_what_comes_back_was_in_use_in_its_last_second(make_manager, monkeypatch
 
 def test_who_waits_is_in_the_picture_from_the_first_second_to_the_last(make_manager, monkeypatch):
     clock = [1000.0]
-    for module in ("history", "pool"):
+    for module in ("monitoring.history", "pool.pool"):
         monkeypatch.setattr(f"simpycity_template.{module}.monotonic", lambda: clock[0])
     manager = make_manager(pool_size=1, max_overflow=0)
     history = History(manager)
@@ -226,7 +226,7 @@ def test_who_waits_is_in_the_picture_from_the_first_second_to_the_last(make_mana
 
 def test_the_last_minutes_go_on_from_what_was_long_before(manager, monkeypatch):
     clock = [1000.0]
-    monkeypatch.setattr("simpycity_template.history.monotonic", lambda: clock[0])
+    monkeypatch.setattr("simpycity_template.monitoring.history.monotonic", lambda: clock[0])
     history = History(manager)
     with manager.scope("GET /notes"):
         sleeper("x")

@@ -6,7 +6,7 @@ from typing import Any
 
 from simpycity_template.frameworks import installed
 from simpycity_template.manager import Manager
-from simpycity_template.scope import Scope
+from simpycity_template.scopes.scope import Scope
 
 with installed("celery"):
     from celery.signals import task_postrun, task_prerun

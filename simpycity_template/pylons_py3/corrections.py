@@ -607,9 +607,9 @@ CORRECTIONS += [
     Correction(
         "a mistake in what paster was asked",
         "paste.script.command",
-        why="It ended in a traceback through PasteScript; now `mistakes.py` says it in a sentence.",
+        why="It ended in a traceback through PasteScript; now `cli_errors.py` says it in a sentence.",
         old="system_plugins = []\n\ndef run(",
-        new="system_plugins = []; from simpycity_template.pylons_py3.mistakes import told\n"
+        new="system_plugins = []; from simpycity_template.pylons_py3.cli_errors import told\n"
         "@told\ndef run(",
     ),
     Correction(
@@ -631,7 +631,7 @@ CORRECTIONS += [
     Correction(
         "make-config for a distribution that is not installed",
         "paste.script.appinstall",
-        why="easy_install is gone, and ended in its usage; `mistakes.py` says what is missing.",
+        why="easy_install is gone, and ended in its usage; `cli_errors.py` says what is missing.",
         old='print("Must install %s" % req)',
         new="raise",
     ),
@@ -649,7 +649,7 @@ CORRECTIONS += [
         "paste.script.serve",
         why="waitress listened on another one without a word.",
         old="            return loadserver(\n",
-        new="            from simpycity_template.pylons_py3.mistakes import load_server; return load_server(\n",
+        new="            from simpycity_template.pylons_py3.cli_errors import load_server; return load_server(\n",
     ),
     # With --monitor-restart a first process starts the one that serves, again when it has died.
     Correction(
@@ -726,10 +726,10 @@ CORRECTIONS += [
         "                while True:\n"
         "                    time.sleep(60*60)\n",
         new="except Exception as e:\n"
-        "            from simpycity_template.pylons_py3 import mistakes\n"
+        "            from simpycity_template.pylons_py3 import cli_errors\n"
         "            if (self.options.reload and os.environ.get(self._reloader_environ_key)\n"
         "                    and os.path.exists(self.args[0])):\n"
-        "                return mistakes.tell_and_wait_for_change(e, reloader)\n\n",
+        "                return cli_errors.tell_and_wait_for_change(e, reloader)\n\n",
     ),
     Correction(
         "SIGTERM while serving",

@@ -22,7 +22,7 @@ from paste.registry import restorer
 from paste.request import construct_url
 from paste.util.converters import asbool, aslist
 
-from simpycity_template.hosts import cannot_be_rebound
+from simpycity_template.pylons_py3.dns_rebinding import cannot_be_rebound
 from simpycity_template.pylons_py3.runtime import close
 
 # As many failed requests the debugger keeps with all their frames; the oldest are forgotten.

@@ -20,7 +20,7 @@ from django.core.signals import request_finished, request_started
 from simpycity_template.frameworks import configured
 from simpycity_template.manager import Manager
 from simpycity_template.middleware import request_label
-from simpycity_template.scope import Scope
+from simpycity_template.scopes.scope import Scope
 
 
 class Simpycity(AppConfig):

@@ -1,6 +1,6 @@
 """Stops an embedded PostgreSQL server when the last process that used it has ended.
 
-Run by embedded.py as a program of its own: python embedded_keeper.py KEEPER_LOCK HOME PG_CTL.
+Run by the package beside it as a program of its own: python keeper.py KEEPER_LOCK HOME PG_CTL.
 It leaves its terminal and its parent behind, so neither Ctrl-C nor the end of the process that
 happened to start it touches it.
 """

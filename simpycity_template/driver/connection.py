@@ -12,11 +12,11 @@ from typing import Any
 import psycopg2
 from psycopg2 import errors, extensions
 
-from simpycity_template import fork
+from simpycity_template.driver.disconnect import told
+from simpycity_template.driver.merged_begin import MergingConnection
 from simpycity_template.errors import TransactionLost
-from simpycity_template.holder import Holder
-from simpycity_template.last_words import told
-from simpycity_template.merging import MergingConnection
+from simpycity_template.pool.owner import Holder
+from simpycity_template.process import fork
 from simpycity_template.settings import Settings
 
 END_TIMEOUT = 5  # seconds; for the statements of other threads to end after they were cancelled

@@ -13,7 +13,7 @@ from simpycity.core import Raw
 from support import end_session, until
 
 from simpycity_template import PoolTimeout
-from simpycity_template.events import EVENTS, HOLD_BUCKETS
+from simpycity_template.pool.events import EVENTS, HOLD_BUCKETS
 
 one = Raw("SELECT 1 AS one")
 

@@ -7,8 +7,8 @@ import psycopg2
 from simpycity import config as simpycity_config
 from simpycity.core import Function, FunctionSingle, QuerySingle, meta_query
 
-from simpycity_template.corrections import corrects
-from simpycity_template.cursor import was_never_sent
+from simpycity_template.simpycity_patches.corrects import corrects
+from simpycity_template.simpycity_patches.cursor import was_never_sent
 
 _stock = dict(vars(meta_query))
 _stock_call: Any = Function.form_query

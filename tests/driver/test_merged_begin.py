@@ -14,7 +14,8 @@ from simpycity.core import Function, FunctionTyped, Raw
 from support import calls_of, end_session, until
 from wire import wire
 
-from simpycity_template import TransactionLost, merging
+from simpycity_template import TransactionLost
+from simpycity_template.driver import merged_begin as merging
 
 READY, BEGUN = extensions.STATUS_READY, extensions.STATUS_BEGIN
 IDLE, IN_TRANSACTION = 0, 2

@@ -19,9 +19,9 @@ from psycopg2.extensions import make_dsn
 from simpycity.core import Raw
 from support import until, without_reader
 
-from simpycity_template import tag
-from simpycity_template.holder import Holder
-from simpycity_template.sessions import connect, masked, sessions
+from simpycity_template.driver import sql_comment as tag
+from simpycity_template.monitoring.pg_sessions import connect, masked, sessions
+from simpycity_template.pool.owner import Holder
 
 APPLICATION = """
 from simpycity_template import get_manager

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 import psycopg2
 from psycopg2 import errors, extensions
 
-from simpycity_template.connection import Connection
+from simpycity_template.driver.connection import Connection
 from simpycity_template.errors import TransactionLost
-from simpycity_template.holder import Holder, application_line, scope_named
-from simpycity_template.pool import Pool
+from simpycity_template.pool.owner import Holder, application_line, scope_named
+from simpycity_template.pool.pool import Pool
 
 log = logging.getLogger("simpycity_template")
 

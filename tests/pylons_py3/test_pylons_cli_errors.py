@@ -10,7 +10,7 @@ from paste.deploy import appconfig
 from paste.reloader import Monitor
 from projects import answers, change, create, paster, served, wait_until
 
-from simpycity_template.pylons_py3.mistakes import sentence
+from simpycity_template.pylons_py3.cli_errors import sentence
 
 
 @pytest.fixture(scope="module")

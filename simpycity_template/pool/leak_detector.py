@@ -5,8 +5,8 @@ import threading
 from collections.abc import Callable
 from time import monotonic
 
-from simpycity_template.events import Events
-from simpycity_template.holder import Holder, scope_named
+from simpycity_template.pool.events import Events
+from simpycity_template.pool.owner import Holder, scope_named
 
 log = logging.getLogger("simpycity_template")
 

@@ -4,8 +4,8 @@ The suite is Python 2 code: it is translated like Pylons itself, and the rules b
 lines that mean something else on Python 3. No test of `test_units` is left out.
 
 Beside it there is `test_webapps`, which the suite itself runs only where SKIP_INTEGRATED is 0. It makes
-projects with paster, and takes longer than all that is here; test_pylons_py3_application.py,
-test_pylons_py3_tutorials.py and test_pylons_py3_chapters.py do what it does.
+projects with paster, and takes longer than all that is here; test_pylons_application.py,
+test_pylons_tutorials.py and test_pylons_chapters.py do what it does.
 """
 
 import shutil

@@ -16,9 +16,9 @@ from psycopg2 import extensions
 from psycopg2.extras import DictRow
 from simpycity.handle import Cursor, TypedCursor
 
-from simpycity_template.corrections import corrects
-from simpycity_template.last_words import raise_told
-from simpycity_template.merging import BEGIN
+from simpycity_template.driver.disconnect import raise_told
+from simpycity_template.driver.merged_begin import BEGIN
+from simpycity_template.simpycity_patches.corrects import corrects
 
 IDLE = extensions.TRANSACTION_STATUS_IDLE
 

@@ -35,9 +35,9 @@ from support import in_thread, until
 
 import simpycity_template
 from simpycity_template import PoolTimeout
-from simpycity_template.holder import Holder
-from simpycity_template.pool import Pool
-from simpycity_template.scope import Hold
+from simpycity_template.pool.owner import Holder
+from simpycity_template.pool.pool import Pool
+from simpycity_template.scopes.scope import Hold
 from simpycity_template.settings import Settings
 
 PACKAGE = os.path.dirname(simpycity_template.__file__)
@@ -210,7 +210,7 @@ def test_a_waiter_that_is_interrupted_gives_on_what_it_was_handed(make_pool, mon
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("simpycity_template.pool.threading.Event", Interrupted)
+        patch.setattr("simpycity_template.pool.pool.threading.Event", Interrupted)
         with pytest.raises(KeyboardInterrupt):
             pool.checkout(Holder("second"))
     assert pool.checkout(Holder("third")) is connection

@@ -30,7 +30,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
-from simpycity_template.last_words import as_error, raise_told
+from simpycity_template.driver.disconnect import as_error, raise_told
 
 BEGIN = b"BEGIN;\n"
 """On a line of its own, so that the line which PostgreSQL quotes in an error is as written."""

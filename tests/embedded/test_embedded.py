@@ -23,7 +23,8 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
-from simpycity_template import embedded, embedded_keeper
+from simpycity_template import embedded
+from simpycity_template.embedded import keeper
 
 DEADLINE = 60.0  # seconds
 
@@ -143,7 +144,7 @@ def processes(name: str, folder: Path) -> list[psutil.Process]:
 
 def keepers(home: Path) -> list[psutil.Process]:
     """Return the processes that wait to stop the server of ``home``."""
-    script = {embedded_keeper.__file__, str(home)}
+    script = {keeper.__file__, str(home)}
     return [p for p in psutil.process_iter(["cmdline"]) if script <= set(p.info["cmdline"] or ())]
 
 

@@ -9,7 +9,7 @@ however a process ends. In the directory that the setting names there are
     log           what the server writes
     users.lock    held, shared, by each process that uses the server, until it ends
     start.lock    held while somebody starts the server, or finds it running
-    keeper.lock   held by one small process (embedded_keeper.py): it waits until it can have
+    keeper.lock   held by one small process (keeper.py): it waits until it can have
                   users.lock for itself, and then stops the server
 
 PostgreSQL's own defaults are kept, fsync among them: what was committed survives a power cut.
@@ -35,7 +35,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection, libpq_version, make_dsn
 
-from simpycity_template import embedded_keeper
+from simpycity_template.embedded import keeper
 
 log = logging.getLogger(__name__)
 
@@ -182,7 +182,7 @@ class _Server:
         """
         path = self.home / "users.lock"
         held = _in_use.get(self.home)
-        if held is not None and embedded_keeper.is_file(held, path):
+        if held is not None and keeper.is_file(held, path):
             return
         # New; or the directory was deleted under us, and the lock that we hold means nothing.
         descriptor = _lock(path, fcntl.LOCK_SH)
@@ -201,7 +201,7 @@ class _Server:
         with suppress(BlockingIOError), _locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB) as descriptor:
             subprocess.run(
                 [
-                    python, "-I", "-S", embedded_keeper.__file__,
+                    python, "-I", "-S", keeper.__file__,
                     str(descriptor), self.home, self.programs / "pg_ctl",
                 ],
                 pass_fds=[descriptor], check=True, stdin=null, stdout=null, stderr=null,
@@ -309,7 +309,7 @@ class _Server:
             process.kill()
         psutil.wait_procs(left, timeout=START_TIMEOUT)
         for folder in pid_file.read_text().splitlines()[4:5]:
-            embedded_keeper.remove_socket_folder(folder)
+            keeper.remove_socket_folder(folder)
         pid_file.unlink(missing_ok=True)
         (self.cluster / f"{SOCKET}.lock").unlink(missing_ok=True)
         return False

@@ -21,20 +21,21 @@ from time import monotonic, sleep
 import psycopg2
 from psycopg2 import extensions
 
-from simpycity_template import fork, tag
-from simpycity_template.connection import PAUSE, Connection, end_deadline
+from simpycity_template.driver import sql_comment as tag
+from simpycity_template.driver.connection import PAUSE, Connection, end_deadline
 from simpycity_template.errors import PoolTimeout
-from simpycity_template.events import Events
-from simpycity_template.holder import (
+from simpycity_template.pool.events import Events
+from simpycity_template.pool.leak_detector import HoldWatch
+from simpycity_template.pool.metrics import Now
+from simpycity_template.pool.owner import (
     ENDS_WITH_SCOPE,
     Holder,
     Status,
     scope_named,
     transaction_state,
 )
-from simpycity_template.metrics import Now
+from simpycity_template.process import fork
 from simpycity_template.settings import NEVER, Settings
-from simpycity_template.watch import HoldWatch
 
 
 class _Waiter:

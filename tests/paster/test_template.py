@@ -18,8 +18,8 @@ import pytest
 from projects import ENGINES, PASTER, create, paster, run, wait_until
 from psycopg2.extensions import parse_dsn
 
+from simpycity_template.paster.template import NewFolder
 from simpycity_template.settings import Settings
-from simpycity_template.template import NewFolder
 
 CREATE = ("create", "-t", "simpycity")
 SITE = "sitecustomize.py"

@@ -8,9 +8,9 @@ from collections import defaultdict, deque
 from dataclasses import dataclass
 from time import monotonic, time
 
-from simpycity_template import fork
-from simpycity_template.events import Event
 from simpycity_template.manager import Manager
+from simpycity_template.pool.events import Event
+from simpycity_template.process import fork
 
 MINUTES = 5
 SPAN = 60 * MINUTES

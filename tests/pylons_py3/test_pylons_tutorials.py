@@ -64,7 +64,7 @@ def test_quickwiki(read):
     list_and_delete_pages(reader)
     publish_it(reader)
     reader.chapter.end({
-        "The finished application: what PyPI has of it is in test_pylons_py3_quickwiki.py.": [0, 1],
+        "The finished application: what PyPI has of it is in test_pylons_quickwiki.py.": [0, 1],
         "The server with the sources is gone.": [2, 3],
         "SQLAlchemy 2 binds no metadata; it explains a line that is typed.": [17, 18],
         "pip installs no eggs, and easy_install is gone.": [48],

@@ -1,0 +1,193 @@
+"""The sessions of an application, as PostgreSQL sees them: of every process, on every host."""
+
+import os
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg2
+from psycopg2.extensions import connection as psycopg2_connection
+from psycopg2.extensions import parse_dsn
+from psycopg2.extras import NamedTupleCursor
+
+from simpycity_template.driver import sql_comment as tag
+from simpycity_template.schema import end_of_comment
+
+CONNECT_TIMEOUT = 5
+"""Seconds, where the DSN says nothing."""
+
+IDLE_IN_TRANSACTION = ("idle in transaction", "idle in transaction (aborted)")
+
+# A role that may not see the sessions of another gets NULL as their state.
+_SESSIONS = """
+    SELECT activity.pid,
+           activity.usename,
+           coalesce(host(activity.client_addr) || ':' || activity.client_port, 'local') AS client,
+           activity.state,
+           extract(epoch FROM clock_timestamp() - activity.state_change)::float AS state_age,
+           extract(epoch FROM clock_timestamp() - activity.xact_start)::float AS transaction_age,
+           activity.wait_event_type,
+           activity.wait_event,
+           waits.lock,
+           pg_blocking_pids(activity.pid) AS blocked_by,
+           activity.query
+      FROM pg_stat_activity AS activity
+      LEFT JOIN LATERAL (
+           SELECT locktype || coalesce(' ' || relation::regclass, '') || ', ' || mode AS lock
+             FROM pg_locks
+            WHERE pid = activity.pid AND NOT granted
+            LIMIT 1
+           ) AS waits ON true
+     WHERE activity.datname = current_database()
+       AND activity.application_name = %s
+       AND activity.pid <> pg_backend_pid()
+"""
+
+_STRANGERS = """
+    SELECT pid, coalesce(nullif(application_name, ''), 'no name') AS name, usename
+      FROM pg_stat_activity
+     WHERE pid = ANY(%s)
+"""
+
+
+@dataclass(frozen=True)
+class Session:
+    """One session of the application.
+
+    Arguments:
+        pid: the process of the server.
+        client: ``HOST:PORT`` of the other end, or ``local``.
+        state: as ``pg_stat_activity`` has it; None where this role is not allowed to see it.
+        state_age: seconds since the state began.
+        transaction_age: seconds since the transaction began; None where there is none.
+        waits_for: the lock or the event it waits for, if any.
+        blocked_by: who keeps it waiting: process and name, of other applications as well.
+        user: the role that is logged in.
+        sql: the last statement, with ``?`` in place of every value.
+        holder: who runs it, where the statement says so.
+    """
+
+    pid: int
+    client: str
+    state: str | None
+    state_age: float | None
+    transaction_age: float | None
+    waits_for: str | None
+    blocked_by: tuple[str, ...]
+    user: str
+    sql: str
+    holder: tag.Tag | None
+
+    @property
+    def hidden(self) -> bool:
+        """Whether this role is not allowed to see what the session does."""
+        return self.state is None
+
+    @property
+    def idle_in_transaction(self) -> float:
+        """Seconds for which it has been idle in a transaction; 0 where it is not."""
+        return (self.state_age or 0.0) if self.state in IDLE_IN_TRANSACTION else 0.0
+
+
+def connect(dsn: str) -> psycopg2_connection:
+    """An autocommit connection of one's own, which is none of the application's."""
+    options: dict[str, Any] = {"application_name": "simpycity_template sessions"}
+    if "connect_timeout" not in parse_dsn(dsn):
+        options["connect_timeout"] = CONNECT_TIMEOUT
+    link = psycopg2.connect(dsn, **options)
+    link.autocommit = True
+    return link
+
+
+def application_name(dsn: str, name: str) -> str:
+    """What the sessions of a manager are called: as libpq chooses, or else as the manager."""
+    return parse_dsn(dsn).get("application_name") or os.environ.get("PGAPPNAME") or name
+
+
+def sessions(link: psycopg2_connection, application_name: str) -> list[Session]:
+    """List the sessions of an application in one database; the oldest idle in transaction first.
+
+    Arguments:
+        link: an autocommit connection to the database; its own session is left out.
+        application_name: of the sessions.
+
+    Raises:
+        psycopg2.Error: the server does not answer, or not this.
+    """
+    name = as_the_server_has_it(link, application_name)
+    with link.cursor(cursor_factory=NamedTupleCursor) as cursor:
+        cursor.execute(_SESSIONS, [name])
+        rows: list[Any] = cursor.fetchall()
+        cursor.execute(_STRANGERS, [sorted({pid for row in rows for pid in row.blocked_by})])
+        blockers: list[Any] = cursor.fetchall()
+    names = {row.pid: f"{row.pid} ({row.name}, {row.usename})" for row in blockers}
+    return sorted((_session(row, names) for row in rows), key=_by_urgency)
+
+
+def as_the_server_has_it(link: psycopg2_connection, application_name: str) -> str:
+    """A name as the server writes it: it shortens long ones and replaces what is not ASCII."""
+    with link.cursor() as cursor:
+        cursor.execute("SHOW application_name")
+        (own,) = cursor.fetchone() or ("",)
+        cursor.execute("SELECT set_config('application_name', %s, false)", [application_name])
+        (name,) = cursor.fetchone() or ("",)
+        cursor.execute("SELECT set_config('application_name', %s, false)", [own])
+    return str(name)
+
+
+def masked(sql: str) -> str:
+    """A statement on one line, with ``?`` in place of every value that stands in it.
+
+    psycopg2 puts the parameters into the statement before it is sent, so what PostgreSQL shows
+    has the data of users in it. The server may have cut it off in the middle of a text.
+    """
+    shown, position = [], 0
+    while found := _TOKEN.search(sql, position):
+        shown.append(sql[position : found.start()])
+        position = found.end()
+        if found["comment"]:
+            position = end_of_comment(sql, found.start())
+        shown.append(found["name"] or (" " if found["comment"] or found["remark"] else "?"))
+    shown.append(sql[position:])
+    return " ".join("".join(shown).split())
+
+
+# Names, too, as what looks like a value inside of one is none; all else that is found is a value.
+_TOKEN = re.compile(
+    r"""
+      (?P<remark>  --[^\n]* )
+    | (?P<comment> /\* )
+    | [eE]'(?:[^'\\]|\\.|'')*(?:'|\\?\Z)
+    | (?:[bBxXnN]|[uU]&)?'(?:[^']|'')*(?:'|\Z)
+    | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
+    | (?P<name>    "(?:[^"]|"")*" | [^\W\d][\w$]* )
+    | \d[\w.]* | \.\d\w*
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def _session(row: Any, names: dict[int, str]) -> Session:
+    holder, sql = tag.split(row.query or "")
+    waits_for = None
+    if row.state == "active" and row.wait_event_type not in (None, "Client"):
+        waits_for = row.lock or f"{row.wait_event_type}: {row.wait_event}"
+    return Session(
+        pid=row.pid,
+        client=row.client,
+        state=row.state,
+        state_age=row.state_age,
+        transaction_age=row.transaction_age,
+        waits_for=waits_for,
+        # 0 stands for a prepared transaction, which has no process.
+        blocked_by=tuple(
+            names.get(pid, str(pid)) if pid else "a prepared transaction" for pid in row.blocked_by
+        ),
+        user=row.usename,
+        sql=masked(sql) if row.state is not None else "",
+        holder=holder,
+    )
+
+
+def _by_urgency(session: Session) -> tuple[float, float, int]:
+    return (-session.idle_in_transaction, -(session.transaction_age or 0.0), session.pid)

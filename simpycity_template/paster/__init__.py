@@ -1,0 +1,1 @@
+"""The `paster` template and commands."""

@@ -1,0 +1,1 @@
+"""The connections to one database, and who has them."""

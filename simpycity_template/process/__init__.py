@@ -1,0 +1,1 @@
+"""What belongs to a process: fork, threads, standard output."""

@@ -1,0 +1,1 @@
+"""Corrects Simpycity, whose own package stays unchanged."""
