@@ -66,6 +66,9 @@ ELSEWHERE = {
         "console": "pylons_py3/test_pylons_quickwiki.py",
         "ini": "pylons_py3/test_pylons_import.py",
     },
+    "docs/schema.rst": dict.fromkeys(
+        ["console", "postgresql", "python", "text"], "schema/test_existing_project.py"
+    ),
     "docs/sizing.rst": {
         "console": "servers/test_sizing.py",
         "text": "servers/test_sizing.py",

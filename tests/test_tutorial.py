@@ -53,6 +53,7 @@ class Reader:
         name, _, where = caption.partition(", ")
         file = self.cwd / name
         if not where:
+            file.parent.mkdir(exist_ok=True)
             file.write_text(body)
             return
         text = file.read_text()

@@ -11,7 +11,7 @@ from psycopg2.extensions import parse_dsn
 from psycopg2.extras import NamedTupleCursor
 
 from simpycity_template.driver import sql_comment as tag
-from simpycity_template.schema import end_of_comment
+from simpycity_template.schema.statements import end_of_comment
 
 CONNECT_TIMEOUT = 5
 """Seconds, where the DSN says nothing."""

@@ -118,6 +118,7 @@ def test_the_example_adds_a_controller_a_model_a_page_and_a_test(created):
     plain = {name.replace(f"{package}false", package) for name in files(created["mako", False])}
     assert example - plain == {
         f"{package}/controllers/notebook.py",
+        f"{package}/model/migrations/0001_note.sql",
         f"{package}/model/notes.py",
         f"{package}/templates/notes.mako",
         f"{package}/tests/functional/test_notebook.py",

@@ -6,6 +6,7 @@ import pytest
 
 from simpycity_template import schema
 from simpycity_template.schema import SchemaError
+from simpycity_template.schema.statements import statements
 
 TABLE = "CREATE TABLE IF NOT EXISTS thing (id int PRIMARY KEY);\n"
 
@@ -69,8 +70,8 @@ def value(manager):
     ],
 )
 def test_a_text_is_taken_apart_into_its_statements(text, found):
-    statements = [text[start:end] for start, end in schema.statements(text)]
-    assert found in (statements, len(statements))
+    found_statements = [text[start:end] for start, end in statements(text)]
+    assert found in (found_statements, len(found_statements))
 
 
 def test_a_file_is_applied(apply, value):
