@@ -4,36 +4,70 @@ from functools import lru_cache
 from typing import Any
 
 import psycopg2
+from simpycity import ProgrammingError
 from simpycity import config as simpycity_config
 from simpycity.core import Function, FunctionSingle, QuerySingle, meta_query
+from simpycity.handle import Cursor
 
+from simpycity_template.simpycity_patches import declarations
+from simpycity_template.simpycity_patches.arguments import Sent, bind, call_text, called, declared
 from simpycity_template.simpycity_patches.corrects import corrects
 from simpycity_template.simpycity_patches.cursor import was_never_sent
-
-_stock = dict(vars(meta_query))
-_stock_call: Any = Function.form_query
 
 
 @corrects(meta_query)
 class Query:
-    """What ``Function``, ``Query`` and ``Raw`` have in common: how they are called and run."""
+    """What ``Function``, ``Query`` and ``Raw`` have in common: how they are called and run.
+
+    Attributes:
+        args: the names of its arguments.
+        declared_at: file and line.
+        takes_all: whether each argument must be given; those of a function may have a default.
+        variadic: whether the last argument is a function's VARIADIC one.
+    """
+
+    takes_all = True
+    variadic = False
+
+    def __init__(
+        self: Any, name: str, args: Any = (), handle: Any = None, callback: Any = None
+    ) -> None:
+        """Declare a query.
+
+        Arguments:
+            name: of the function or table; of ``Raw``, the SQL text.
+            args: the names of its arguments.
+            handle: to run it on; by default the one of the scope that calls it.
+            callback: each row is passed to it, and what it returns takes the row's place.
+
+        Raises:
+            TypeError: ``args`` is not a list of names.
+        """
+        if isinstance(args, str) or not all(isinstance(one, str) for one in args):
+            raise TypeError(
+                f"the arguments of {name!r} are {args!r}: give a list of their names, "
+                "as in ['id', 'title']"
+            )
+        self.query_base = name
+        self.args = list(args)
+        self.cursor_factory = Cursor
+        self.__attr__ = {"handle": handle, "callback": callback}
+        declarations.note(self)
 
     def __call__(self: Any, *args: Any, **named: Any) -> Any:
         """Run the query and return its cursor.
 
-        Simpycity's own puts eleven lines of debug text together in each call, also where nobody
-        reads them; so it is called only where Simpycity's ``debug`` is on.
-
         Arguments:
-            args, named: the query's arguments, in their order or by their names.
+            args, named: the query's arguments, in their order or by their names. One of a function
+                that is not given is not sent, so its default applies.
             options: a dictionary: ``columns`` to select, ``handle`` to use, ``callback`` for the
                 rows, and whatever else ``form_query`` takes.
 
         Raises:
-            TypeError: arguments are missing, too many or unknown.
+            TypeError: an argument is unknown, given twice, one too many, or missing.
         """
         if simpycity_config.debug:
-            return _stock["__call__"](self, *args, **named)
+            print(f"{called(self)} is called with {args!r} and {named!r}")
         columns, options = "*", {}
         handle, callback = self.__attr__["handle"], self.__attr__["callback"]
         if named:
@@ -41,8 +75,10 @@ class Query:
             columns = ",".join(options.pop("columns", None) or "*")
             handle = options.pop("handle", handle)
             callback = options.pop("callback", callback)
-        if named or len(args) != len(self.args):
-            call_list = _in_order(self.args, args, named)
+        if named or self.variadic or len(args) != len(self.args):
+            call_list, sent = bind(self, args, named)
+            if len(call_list) != len(self.args) or sent.variadic:
+                options["sent"] = sent
         else:
             call_list = list(args)
         return self.__execute__(columns, call_list, handle, callback, options)
@@ -68,6 +104,9 @@ class Query:
         cursor = handle.cursor(cursor_factory=self.cursor_factory, callback=callback)
         try:
             cursor.execute(query, arguments)
+        except psycopg2.errors.UndefinedFunction as error:
+            _tell_left_out(self, error, extra_opt)
+            raise
         except psycopg2.OperationalError:
             if not was_never_sent(cursor):
                 raise
@@ -86,24 +125,83 @@ class Query:
 
 @corrects(Function)
 class Call:
-    """How the call of a function is written."""
+    """A function of PostgreSQL, or a procedure.
+
+    Attributes:
+        direct: whether its call is written ``SELECT f()``, where ``SELECT * FROM f()`` is the rule.
+        procedure: whether it is a procedure, which is called with ``CALL``.
+        variadic: whether its last argument is VARIADIC.
+    """
+
+    takes_all = False
+    direct = procedure = False
+
+    def __init__(
+        self: Any,
+        *args: Any,
+        direct: bool = False,
+        variadic: bool = False,
+        procedure: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Declare a function.
+
+        Arguments:
+            args, kwargs: its name, the names of its arguments, ``handle`` and ``callback``.
+            direct: call it with ``SELECT f()``, where ``SELECT * FROM f()`` is the rule.
+            variadic: its last argument is VARIADIC: a call may give any number of values for it,
+                or a list by its name.
+            procedure: it is a procedure, which is called with ``CALL``. Its OUT arguments are named
+                as well, and called with None.
+        """
+        meta_query.__init__(self, *args, **kwargs)
+        if variadic and not self.args:
+            raise TypeError(f"{called(self)} is variadic: name at least one argument")
+        self.direct, self.variadic, self.procedure = direct, variadic, procedure
 
     def form_query(self: Any, columns: str, options: dict[str, Any] | None = None) -> str:
         """The text of the statement.
 
         Arguments:
             columns: to select, separated by commas; ``*`` for all.
-            options: ``direct`` for ``SELECT f()``, where ``SELECT * FROM f()`` is the rule.
+            options: ``direct`` as in the declaration.
+
+        Raises:
+            psycopg2.ProgrammingError: columns are selected where a call has none to select from.
         """
-        if self.direct or options:
-            return _stock_call(self, columns, options or {})
-        return _call(columns, self.query_base, len(self.args))
+        if not (options or self.direct or self.procedure):
+            return _whole_call(columns, self.query_base, len(self.args))
+        options = options or {}
+        direct = options.get("direct", self.direct)
+        form = "call" if self.procedure else "direct" if direct else "from"
+        if columns != "*" and form != "from":
+            raise ProgrammingError(
+                f"{called(self)}: columns cannot be selected of a direct call or a CALL"
+            )
+        return call_text(
+            columns, self.query_base, options.get("sent") or Sent(len(self.args)), form
+        )
 
 
-# Most applications write the same few again and again.
 @lru_cache(1000)
-def _call(columns: str, function: str, arguments: int) -> str:
-    return f"SELECT {columns} FROM {function}({','.join(['%s'] * arguments)})"
+def _whole_call(columns: str, function: str, arguments: int) -> str:
+    return call_text(columns, function, Sent(arguments), "from")
+
+
+def _tell_left_out(query: Any, error: psycopg2.Error, options: dict[str, Any] | None) -> None:
+    """Raise a TypeError where arguments were left out and no function can be called without them."""
+    sent = (options or {}).get("sent")
+    # Where the error is of the function's body, there is a context.
+    if sent is None or error.diag.context:
+        return
+    given = [*query.args[: sent.positional], *sent.named]
+    missing = [name for name in query.args if name not in given]
+    if missing:
+        raise TypeError(
+            f"{called(query)} was called without {', '.join(map(repr, missing))}, and PostgreSQL "
+            f"has no such function that can be called with the rest alone{declared(query)}: "
+            f"{str(error).strip()}"
+        ) from error
 
 
 def _of_one_row(single: type) -> Any:
@@ -140,24 +238,6 @@ class SingleQuery:
     """What a query returns that returns one row."""
 
     __call__ = _of_one_row(QuerySingle)
-
-
-def _in_order(names: list[str], args: tuple[Any, ...], named: dict[str, Any]) -> list[Any]:
-    """All arguments in the order of ``names``; one that is not given is an empty text.
-
-    That is Simpycity's way where arguments are given by name, and models rely on it. Elsewhere one
-    that is missing is a mistake.
-    """
-    given = len(args) + len(named)
-    if (args or not named) and given != len(names):
-        arguments = "argument" if len(names) == 1 else "arguments"
-        raise TypeError(
-            f"the query takes {len(names)} {arguments} ({', '.join(names)}), got {given}"
-        )
-    for name in named:
-        if name not in names:
-            raise TypeError(f"the query has no argument {name!r}: it has {', '.join(names)}")
-    return [*args, *(named.get(name, "") for name in names[len(args) :])]
 
 
 def _handle(query: Any) -> Any:
