@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import threading
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +17,7 @@ from simpycity_template.driver.disconnect import told
 from simpycity_template.driver.merged_begin import MergingConnection
 from simpycity_template.errors import TransactionLost
 from simpycity_template.pool.owner import Holder
-from simpycity_template.process import fork
+from simpycity_template.process import fork, interrupt
 from simpycity_template.settings import Settings
 
 END_TIMEOUT = 5  # seconds; for the statements of other threads to end after they were cancelled
@@ -85,6 +86,7 @@ class Connection(MergingConnection):
         self._encoding = self.encoding
         self._was_read_only = self._is_read_only()
         _connections.add(self)
+        interrupt.listen(_cancel_in_main_thread)
 
     def commit(self) -> None:
         """Commit, also after a BEGIN by hand in autocommit mode.
@@ -304,6 +306,17 @@ def end_deadline() -> float:
 
 # Every one of this process, also those that a thread has in its hands at the moment of a fork.
 _connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
+
+
+def _cancel_in_main_thread() -> None:
+    """Cancel what the main thread has under way in a server."""
+    main = threading.main_thread().name
+    for connection in list(_connections):
+        holder = connection.holder
+        if holder is not None and holder.thread == main:
+            if connection.get_transaction_status() == ACTIVE:
+                with suppress(psycopg2.Error, OSError):
+                    connection._interrupt(end_deadline())
 
 
 def _leave_to_parent() -> None:
