@@ -71,6 +71,8 @@ class Settings:
         pool_reset: ``rollback``, or ``discard`` for ``DISCARD ALL`` as well.
         isolation_level: one of psycopg2's ``ISOLATION_LEVEL_*``; None is the server's own.
         hold_warning: seconds after which a held connection is logged; 0 is never.
+        schema_lock_timeout: seconds for which ``setup-app`` waits for a lock in the database; 0 is
+            for ever.
         tag_statements: whether each statement begins with a comment that names its holder.
         status_page: who may see the page ``/_connections``, as networks; none is nobody.
         default: whether queries that name no manager use this one.
@@ -85,6 +87,7 @@ class Settings:
     pool_reset: str = "rollback"
     isolation_level: int | None = None
     hold_warning: float = 0.0
+    schema_lock_timeout: float = 5.0
     tag_statements: bool = False
     status_page: tuple[Network, ...] = ()
     default: bool = True
@@ -300,6 +303,7 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "pool_reset": _one_of({"rollback": "rollback", "discard": "discard"}),
     "isolation_level": isolation_level,
     "hold_warning": _number(float, "a number of seconds", 0, SECONDS_MAX),
+    "schema_lock_timeout": _number(float, "a number of seconds", 0, SECONDS_MAX / 1000),
     "tag_statements": _one_of(_TRUTH),
     "status_page": _networks,
     "default": _one_of(_TRUTH),

@@ -11,6 +11,7 @@ from psycopg2.extensions import parse_dsn
 from psycopg2.extras import NamedTupleCursor
 
 from simpycity_template.driver import sql_comment as tag
+from simpycity_template.pool.owner import from_here
 from simpycity_template.schema.statements import end_of_comment
 
 CONNECT_TIMEOUT = 5
@@ -19,8 +20,9 @@ CONNECT_TIMEOUT = 5
 IDLE_IN_TRANSACTION = ("idle in transaction", "idle in transaction (aborted)")
 
 # A role that may not see the sessions of another gets NULL as their state.
-_SESSIONS = """
+_SESSION = """
     SELECT activity.pid,
+           activity.application_name AS application,
            activity.usename,
            coalesce(host(activity.client_addr) || ':' || activity.client_port, 'local') AS client,
            activity.state,
@@ -38,10 +40,15 @@ _SESSIONS = """
             WHERE pid = activity.pid AND NOT granted
             LIMIT 1
            ) AS waits ON true
+"""
+
+_OF_APPLICATION = """
      WHERE activity.datname = current_database()
        AND activity.application_name = %s
        AND activity.pid <> pg_backend_pid()
 """
+
+_BLOCKERS = "WHERE activity.pid = ANY(pg_blocking_pids(%s))"
 
 _STRANGERS = """
     SELECT pid, coalesce(nullif(application_name, ''), 'no name') AS name, usename
@@ -116,12 +123,65 @@ def sessions(link: psycopg2_connection, application_name: str) -> list[Session]:
     """
     name = as_the_server_has_it(link, application_name)
     with link.cursor(cursor_factory=NamedTupleCursor) as cursor:
-        cursor.execute(_SESSIONS, [name])
+        cursor.execute(_SESSION + _OF_APPLICATION, [name])
         rows: list[Any] = cursor.fetchall()
         cursor.execute(_STRANGERS, [sorted({pid for row in rows for pid in row.blocked_by})])
         blockers: list[Any] = cursor.fetchall()
     names = {row.pid: f"{row.pid} ({row.name}, {row.usename})" for row in blockers}
     return sorted((_session(row, names) for row in rows), key=_by_urgency)
+
+
+def blockers(link: psycopg2_connection, pid: int) -> list[str]:
+    """Say who keeps a session waiting for a lock, each in a sentence of its own.
+
+    Arguments:
+        link: an autocommit connection to the database.
+        pid: the server's process that may wait.
+
+    Raises:
+        psycopg2.Error: the server does not answer, or not this.
+    """
+    with link.cursor(cursor_factory=NamedTupleCursor) as cursor:
+        cursor.execute(_SESSION + _BLOCKERS, [pid])
+        rows: list[Any] = cursor.fetchall()
+        cursor.execute("SELECT 0 = ANY(pg_blocking_pids(%s))", [pid])
+        (prepared,) = cursor.fetchone() or (False,)
+    said = [_blocker(row.application or "no name", _session(row, {})) for row in rows]
+    return [*said, "a prepared transaction: see pg_prepared_xacts"] if prepared else said
+
+
+def _blocker(application: str, session: Session) -> str:
+    """A session in a sentence, with all that is known of it."""
+    said = f"session {session.pid} of {application!r}, role {session.user}"
+    if session.hidden:
+        return f"{said}; this role may not see what it does"
+    parts = [f"{said}, {session.state} for {seconds(session.state_age)}"]
+    if session.transaction_age is not None:
+        parts.append(f"in a transaction for {seconds(session.transaction_age)}")
+    if session.holder is not None:
+        parts.append(held_by(session))
+    return f"{', '.join(parts)}; last statement: {session.sql}"
+
+
+def held_by(session: Session) -> str:
+    """Who works in a session, where its statements say so."""
+    holder = session.holder
+    if holder is None or session.state == "idle":
+        return ""
+    # Work outside a scope is called as its thread.
+    label = "" if holder.label == holder.thread else f"{holder.label}, "
+    return f"{label}thread {holder.thread} of {holder.process}, {from_here(holder.place)}"
+
+
+def seconds(age: float | None) -> str:
+    """An age for people."""
+    if age is None:
+        return ""
+    if age < 100:
+        return f"{age:.1f} s"
+    minutes, rest = divmod(int(age), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
 def as_the_server_has_it(link: psycopg2_connection, application_name: str) -> str:

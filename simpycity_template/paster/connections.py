@@ -16,8 +16,15 @@ from paste.script.command import BadCommand, Command
 from psycopg2.extensions import connection as psycopg2_connection
 
 from simpycity_template.manager import Manager, configured_managers
-from simpycity_template.monitoring.pg_sessions import Session, application_name, connect, sessions
-from simpycity_template.pool.owner import ENDS_WITH_SCOPE, from_here
+from simpycity_template.monitoring.pg_sessions import (
+    Session,
+    application_name,
+    connect,
+    held_by,
+    seconds,
+    sessions,
+)
+from simpycity_template.pool.owner import ENDS_WITH_SCOPE
 from simpycity_template.process.pipes import reader_may_leave
 
 PAUSE = 1.0
@@ -177,27 +184,6 @@ def cells(session: Session) -> tuple[str, ...]:
         held_by(session),
         session.sql,
     )
-
-
-def held_by(session: Session) -> str:
-    """Who works in a session, where its statements say so."""
-    holder = session.holder
-    if holder is None or session.state == "idle":
-        return ""
-    # Work outside a scope is called as its thread.
-    label = "" if holder.label == holder.thread else f"{holder.label}, "
-    return f"{label}thread {holder.thread} of {holder.process}, {from_here(holder.place)}"
-
-
-def seconds(age: float | None) -> str:
-    """An age for people."""
-    if age is None:
-        return ""
-    if age < 100:
-        return f"{age:.1f} s"
-    minutes, rest = divmod(int(age), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"
 
 
 def summary(look: Look) -> str:

@@ -17,7 +17,7 @@ from functools import wraps
 from importlib.metadata import PackageNotFoundError
 from socket import gaierror
 from threading import Event
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any
 
 import pkg_resources
@@ -54,8 +54,19 @@ def told(run: Callable[[Any], Any]) -> Callable[..., Any]:
             if said is None:
                 raise
             sys.exit(said)
+        except KeyboardInterrupt:
+            # Python itself ends the process as the signal does, which a shell looks for.
+            if sys.excepthook is sys.__excepthook__:
+                sys.excepthook = _say_interrupted
+            raise
 
     return run_and_tell
+
+
+def _say_interrupted(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    print("\nInterrupted.", file=sys.stderr)
 
 
 def tell_and_wait_for_change(error: Exception, reloader: Any) -> None:

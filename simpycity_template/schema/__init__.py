@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 
+from simpycity_template.process.interrupt import terminable
 from simpycity_template.schema.apply import Run, connection_of
 from simpycity_template.schema.files import Files
 from simpycity_template.schema.lock import LOCK
@@ -56,7 +57,7 @@ class Schema:
                 before a migration that cannot run in a transaction.
         """
         files = Files.read(self.folder)
-        with self.manager.scope(f"schema {self.folder}"):
+        with terminable(), self.manager.scope(f"schema {self.folder}"):
             Run(self.manager, files).apply()
 
 

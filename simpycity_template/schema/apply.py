@@ -5,7 +5,9 @@ comes alone: what stands before it is committed, it is run by itself, and then t
 """
 
 import logging
-from contextlib import closing
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -15,11 +17,15 @@ from simpycity_template.schema import history
 from simpycity_template.schema.concurrent_index import ConcurrentIndex
 from simpycity_template.schema.files import Files
 from simpycity_template.schema.lock import LOCK, one_at_a_time
+from simpycity_template.schema.lock_watch import LockWatch
 from simpycity_template.schema.overloads import left_behind
 from simpycity_template.schema.script import SchemaError, Script, in_words
 
 if TYPE_CHECKING:
     from simpycity_template.manager import Manager
+
+NOTICES_DEAD_CLIENTS = 140000
+"""The version of PostgreSQL that can look whether a client is there still, as it waits for it."""
 
 log = logging.getLogger("simpycity_template")
 
@@ -32,6 +38,8 @@ class Run:
         self._files = files
         self._began: Any = None
         self._search_path = ""
+        settings = manager.settings
+        self._lock_timeout = settings.schema_lock_timeout if settings else 0.0
         self._connection: Any = None
 
     def apply(self) -> None:
@@ -50,6 +58,23 @@ class Run:
             while alone := one_at_a_time(self._transaction, cursor):
                 self._run_alone(alone[0])
 
+    @contextmanager
+    def _telling_who_holds_the_lock(self, connection: Any) -> Iterator[None]:
+        """A block whose error names who holds a lock that was not to be had in time."""
+        pid = connection.get_backend_pid()
+        with LockWatch(self._manager, pid, self._lock_timeout) as watch:
+            try:
+                yield
+            except SchemaError as error:
+                if not isinstance(error.__cause__, errors.LockNotAvailable):
+                    raise
+                who = "\n  ".join(watch.found) or "nobody any more"
+                raise SchemaError(
+                    f"{error} (simpycity.schema_lock_timeout = {self._lock_timeout:g} s).\n"
+                    f"The lock is held by\n  {who}\n"
+                    "End that session's work, and run this again."
+                ) from error.__cause__
+
     def _transaction(self) -> list[Script] | None:
         """Apply as much as one transaction can.
 
@@ -59,13 +84,17 @@ class Run:
         """
         script: Script | None = None
         try:
-            with self._manager.transaction():
+            with (
+                self._telling_who_holds_the_lock(self._connection),
+                self._manager.transaction(),
+            ):
                 cursor = self._connection.cursor()
                 # Another one sees, after the lock, only what was there when its transaction began.
                 cursor.execute("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
                 cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
                 if not cursor.fetchone()[0]:
                     return None
+                self._prepare(cursor)
                 known = history.read(cursor)
                 for script in self._files.pending(known):
                     if script.name in known or not self._applied(cursor, script):
@@ -92,7 +121,7 @@ class Run:
                 ) from error.__cause__
             cursor.execute("ROLLBACK TO SAVEPOINT migration")
             return False
-        self._restore_search_path(cursor)
+        self._prepare(cursor)
         cursor.execute("RELEASE SAVEPOINT migration")
         log.info("applied %s", script.path)
         return True
@@ -111,14 +140,20 @@ class Run:
             return
         history.write(cursor, script, applied=True)
         script.run(cursor)
-        self._restore_search_path(cursor)
+        self._prepare(cursor)
         if found := left_behind(cursor):
             raise SchemaError("\n".join([f"{script.path}: {found[0]}", *found[1:]]))
         log.info("applied %s", script.path)
 
-    def _restore_search_path(self, cursor: Any) -> None:
-        # As a file that pg_dump wrote sets it, our own table would not be found any more.
-        cursor.execute("SELECT set_config('search_path', %s, false)", [self._search_path])
+    def _prepare(self, cursor: Any) -> None:
+        """Set what a script may have changed, as one that pg_dump wrote does."""
+        cursor.execute(
+            "SELECT set_config('search_path', %s, false), set_config('lock_timeout', %s, false)",
+            [self._search_path, f"{self._lock_timeout * 1000:.0f}"],
+        )
+        if self._connection.server_version >= NOTICES_DEAD_CLIENTS and sys.platform != "win32":
+            # Where this process is killed, nothing of it waits in the server for a lock.
+            cursor.execute("SET client_connection_check_interval = 1000")
 
     def _run_alone(self, script: Script) -> None:
         log.info("%s cannot run in a transaction; it is run by itself", script.path)
@@ -126,10 +161,12 @@ class Run:
         # With it goes the lock, whatever happens.
         with closing(handle.conn) as connection:
             cursor = connection.cursor()
+            self._prepare(cursor)
             one_at_a_time(lambda: self._locked(cursor), cursor)
             entry = history.read(cursor).get(script.name)
             if entry is None or not entry.applied:
-                self._run_under_lock(cursor, script, interrupted=entry is not None)
+                with self._telling_who_holds_the_lock(connection):
+                    self._run_under_lock(cursor, script, interrupted=entry is not None)
 
     def _locked(self, cursor: Any) -> bool | None:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [LOCK])
