@@ -1,6 +1,7 @@
 """A generated project, served and used as a user would: pages, commands, its own tests, its wheel."""
 
 import json
+import http.client
 import os
 import re
 import shutil
@@ -363,7 +364,8 @@ class TestCommands:
                 controller.touch()
                 try:
                     return "changed" in visitor.get("/")
-                except OSError:
+                except (OSError, http.client.HTTPException):
+                    # It stops in the middle of an answer, too.
                     return False
 
             wait_until(changed)
