@@ -4,7 +4,6 @@ A wrong setting is a ``ValueError`` while the application starts, not a puzzle a
 three in the morning. A password is never part of a message.
 """
 
-import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
+from simpycity_template.pylons_py3.restricted import TRUTH, Network, networks
+
 ISOLATION_LEVELS = {
     "autocommit": extensions.ISOLATION_LEVEL_AUTOCOMMIT,
     "read uncommitted": extensions.ISOLATION_LEVEL_READ_UNCOMMITTED,
@@ -22,13 +23,6 @@ ISOLATION_LEVELS = {
     "repeatable read": extensions.ISOLATION_LEVEL_REPEATABLE_READ,
     "serializable": extensions.ISOLATION_LEVEL_SERIALIZABLE,
 }
-
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-LOOPBACK: tuple[Network, ...] = (
-    ipaddress.ip_network("127.0.0.0/8"),
-    ipaddress.ip_network("::1/128"),
-)
 
 EMBEDDED = "embedded:"
 
@@ -277,24 +271,6 @@ def isolation_level(key: str, value: Any) -> int | None:
     return int(_one_of(ISOLATION_LEVELS)(key, value))
 
 
-_TRUTH = {"true": True, "yes": True, "on": True, "1": True}
-_TRUTH |= {"false": False, "no": False, "off": False, "0": False}
-
-
-def _networks(key: str, value: Any) -> tuple[Network, ...]:
-    """Whom a page is shown: nobody, whoever sits at this machine, or the networks named."""
-    words = str(value).replace(",", " ").split()
-    if len(words) == 1 and words[0].lower() in _TRUTH:
-        return LOOPBACK if _TRUTH[words[0].lower()] else ()
-    try:
-        return tuple(ipaddress.ip_network(word) for word in words)
-    except ValueError as error:
-        raise ValueError(
-            f"{key} is {value!r} ({error}): it must be true, for this machine alone, or false, "
-            "or the addresses and networks that may see the page, such as 10.1.0.0/16"
-        ) from None
-
-
 _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "pool_size": _number(int, "a whole number of connections", 0),
     "max_overflow": _number(int, "a whole number of connections", 0),
@@ -304,7 +280,7 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "isolation_level": isolation_level,
     "hold_warning": _number(float, "a number of seconds", 0, SECONDS_MAX),
     "schema_lock_timeout": _number(float, "a number of seconds", 0, SECONDS_MAX / 1000),
-    "tag_statements": _one_of(_TRUTH),
-    "status_page": _networks,
-    "default": _one_of(_TRUTH),
+    "tag_statements": _one_of(TRUTH),
+    "status_page": networks,
+    "default": _one_of(TRUTH),
 }

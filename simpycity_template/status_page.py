@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
-from ipaddress import ip_address
 from time import monotonic, time
 from typing import Any
 
@@ -21,13 +20,9 @@ from simpycity_template.manager import Manager
 from simpycity_template.monitoring.history import MINUTES, History, history_of
 from simpycity_template.monitoring.pg_sessions import application_name, connect, masked, sessions
 from simpycity_template.pool.owner import from_here
-from simpycity_template.pylons_py3.dns_rebinding import is_loopback
-from simpycity_template.settings import Network
+from simpycity_template.pylons_py3.restricted import why_not
 
 PATH = "/_connections"
-
-# With one of these, REMOTE_ADDR is a proxy's, and says nothing of who looks.
-_PROXIED = ("HTTP_FORWARDED", "HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_VIA")
 
 Response = tuple[str, str, bytes, str]
 
@@ -79,7 +74,7 @@ class StatusPage:
         nothing = "default-src 'none'"
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
             return "405 Method Not Allowed", "text/plain", b"This page can only be read.\n", nothing
-        refusal = why_not(environ, self._networks)
+        refusal = why_not(environ, self._networks, "simpycity.status_page", any_name=True)
         if refusal:
             return "403 Forbidden", "text/plain", f"{refusal}\n".encode(), nothing
         if path == PATH:
@@ -92,25 +87,6 @@ class StatusPage:
             return "200 OK", "text/html", _page().replace("NONCE", nonce).encode(), policy
         document = json.dumps(snapshot(self.manager, history))
         return "200 OK", "application/json", document.encode(), nothing
-
-
-def why_not(environ: dict[str, Any], networks: tuple[Network, ...]) -> str:
-    """Why the page is not shown to whoever asks; empty where it is."""
-    told = "simpycity.status_page says to whom it is shown."
-    if any(key in environ for key in _PROXIED):
-        return f"This page is not shown through a proxy, which hides who asks. {told}"
-    try:
-        address = ip_address(environ.get("REMOTE_ADDR", "").partition("%")[0])
-    except ValueError:
-        return f"This page is shown to known addresses only, and the server gave none. {told}"
-    address = getattr(address, "ipv4_mapped", None) or address
-    if not any(address in network for network in networks):
-        return f"This page is not shown to {address}. {told}"
-    # A name that leads a browser of this machine here may be anybody's: DNS rebinding.
-    only_here = all(network.is_loopback for network in networks)
-    if only_here and not is_loopback(environ.get("HTTP_HOST", "localhost")):
-        return f"Ask for this page at http://localhost or http://127.0.0.1. {told}"
-    return ""
 
 
 def snapshot(manager: Manager, history: History) -> dict[str, Any]:
@@ -168,4 +144,8 @@ def _elsewhere(manager: Manager, ours: set[int]) -> dict[str, Any]:
 
 @cache
 def _page() -> str:
-    return files("simpycity_template.monitoring").joinpath("status_page.html").read_text(encoding="utf-8")
+    return (
+        files("simpycity_template.monitoring")
+        .joinpath("status_page.html")
+        .read_text(encoding="utf-8")
+    )

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg2.extensions import parse_dsn
 
-from simpycity_template.settings import LOOPBACK, Settings
+from simpycity_template.pylons_py3.restricted import LOOPBACK
+from simpycity_template.settings import Settings
 
 DSN = "host=localhost dbname=notes"
 

@@ -31,7 +31,8 @@ ENDS_WITH_SCOPE = (
 
 # Frames of these are on the way from the application to the pool, never its own code.
 _OURS = (contextlib.__file__,) + tuple(
-    os.path.dirname(os.path.abspath(module)) + os.sep for module in (settings.__file__, simpycity.__file__)
+    os.path.dirname(os.path.abspath(module)) + os.sep
+    for module in (settings.__file__, simpycity.__file__)
 )
 
 

@@ -15,7 +15,7 @@ def is_loopback(host: str) -> bool:
         host: the header, with a port or without.
     """
     address = _address(host)
-    return address.is_loopback if address else _name(host) == "localhost"
+    return address.is_loopback if address else _is_localhost(host)
 
 
 def cannot_be_rebound(host: str) -> bool:
@@ -24,7 +24,11 @@ def cannot_be_rebound(host: str) -> bool:
     Arguments:
         host: the header, with a port or without.
     """
-    return _address(host) is not None or _name(host).split(".")[-1] == "localhost"
+    return _address(host) is not None or _is_localhost(host)
+
+
+def _is_localhost(host: str) -> bool:
+    return _name(host).split(".")[-1] == "localhost"
 
 
 def _name(host: str) -> str:

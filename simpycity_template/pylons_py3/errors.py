@@ -10,19 +10,22 @@ from collections import deque
 from collections.abc import Callable
 from datetime import datetime
 from html import escape
+from http import HTTPStatus
 from itertools import islice
 from threading import current_thread
 from typing import Any
+from urllib.parse import parse_qs
 
+from backlash.debugger import DebuggerCore
 from backlash.tbtools import Traceback, get_current_traceback
 from backlash.tracing.reporters.mail import EmailReporter
 from backlash.utils import RequestContext
-from backlash.wsgi import WsgiDebuggedApplication
 from paste.registry import restorer
 from paste.request import construct_url
 from paste.util.converters import asbool, aslist
 
-from simpycity_template.pylons_py3.dns_rebinding import cannot_be_rebound
+from simpycity_template.pylons_py3 import debugger_page
+from simpycity_template.pylons_py3.restricted import networks, why_not
 from simpycity_template.pylons_py3.runtime import close
 
 # As many failed requests the debugger keeps with all their frames; the oldest are forgotten.
@@ -36,10 +39,7 @@ PAGE = """<!DOCTYPE html>
 <body><h1>Server Error</h1>{}</body></html>
 """
 
-ASK_OTHERWISE = (
-    "<p>To evaluate expressions in these frames, ask for the page at "
-    "<code>http://localhost</code> or at an IP address.</p>"
-)
+REFUSED = "<p>An error occurred; its traceback is in the log.</p><p>{}</p>"
 
 
 class Guard:
@@ -63,8 +63,8 @@ class Guard:
             close(body)
             if isinstance(error, tuple(environ.get("paste.expected_exceptions", ()))):
                 raise
-            page = self.page(self.report(environ), environ)
-            headers = [("Content-Type", "text/html; charset=utf-8")]
+            page, headers = self.page(self.report(environ), environ)
+            headers = [("Content-Type", "text/html; charset=utf-8"), *headers]
             start_response("500 Internal Server Error", headers, sys.exc_info())
             return [page.encode("utf-8", "replace")]
 
@@ -73,7 +73,7 @@ class Guard:
         raise NotImplementedError
 
     def page(self, traceback, environ):
-        """Return the HTML page that is the answer."""
+        """Return the HTML page that is the answer, and further headers of it."""
         raise NotImplementedError
 
 
@@ -117,15 +117,16 @@ def log(traceback, environ, file):
     file.write(f"{when} ERROR [{current_thread().name}] {request}\n{text}\n")
 
 
-class EvalException(Guard, WsgiDebuggedApplication):
+class EvalException(Guard, DebuggerCore):
     """The debugger: shows the traceback, and evaluates expressions in its frames.
 
-    Only for development: who can see the page can run any code. But for a page of somebody else's
-    whose name leads the developer's browser here: under such a name nothing is evaluated.
+    Only for development: who can see the page can run any code. It is shown to this machine, or to
+    those whom ``debug_from`` names; others get a short page, and the log the traceback.
 
     Arguments:
         application: what is watched.
-        global_conf: not used; Paste's factories pass it.
+        global_conf: Paste's, of which ``debug_from`` is read: the addresses and networks, separated
+            by spaces, that the debugger is shown to.
         templating_formatters: functions that turn an exception of a template engine into HTML,
             or return None for any other.
         others: WebError's own, for its page.
@@ -134,6 +135,7 @@ class EvalException(Guard, WsgiDebuggedApplication):
     def __init__(self, application, global_conf=None, templating_formatters=(), **others):
         # No console that is not tied to an error: its address could be guessed.
         super().__init__(application, console_path=None)
+        self.networks = networks("debug_from", (global_conf or {}).get("debug_from", "true"))
         self.formatters = templating_formatters
         self.requests = {}
         self.failures: deque[tuple[Traceback, Any]] = deque()
@@ -141,11 +143,25 @@ class EvalException(Guard, WsgiDebuggedApplication):
     def __call__(self, environ, start_response):
         # Paste's registry keeps the globals of a failed request where it finds this.
         environ["paste.evalexception"] = environ["weberror.evalexception"] = self
-        return super().__call__(environ, start_response)
+        # What asks the debugger itself, for a frame's source or to evaluate something.
+        query = {
+            key: values[0] for key, values in parse_qs(environ.get("QUERY_STRING", "")).items()
+        }
+        response = None
+        if "__debugger__" in query and not self.why_not(environ):
+            response = self.debugger_response(environ.get("PATH_INFO", ""), query)
+        if response is None:
+            return self.guarded(environ, start_response)
+        status, kind, body = response
+        headers = [("Content-Type", kind), ("Content-Length", str(len(body)))]
+        start_response(
+            f"{status} {HTTPStatus(status).phrase}", [*headers, *debugger_page.headers()]
+        )
+        return [body]
 
-    def debug_application(self, environ, start_response):
-        """Call the application; requests to the debugger itself do not come here."""
-        return self.guarded(environ, start_response)
+    def why_not(self, environ):
+        """Return why the debugger is not for who asks; empty where it is."""
+        return why_not(environ, self.networks, "debug_from in [DEFAULT]")
 
     def report(self, environ):
         traceback = self.save_traceback(RequestContext({"environ": dict(environ)}))
@@ -167,12 +183,11 @@ class EvalException(Guard, WsgiDebuggedApplication):
         restorer.saved_registry_states.pop(request, None)
 
     def page(self, traceback, environ):
-        if cannot_be_rebound(environ.get("HTTP_HOST", "localhost")):
-            page, above = traceback.render_full(evalex=self.evalex, secret=self.secret), []
-        else:
-            page, above = traceback.render_full(), [ASK_OTHERWISE]
-        above += filter(None, (formatter(traceback.exc_value) for formatter in self.formatters))
-        return page.replace('<div class="plain">', "".join([*above, '<div class="plain">']), 1)
+        refusal = self.why_not(environ)
+        if refusal:
+            return PAGE.format(REFUSED.format(escape(refusal))), debugger_page.headers()
+        formatted = (formatter(traceback.exc_value) for formatter in self.formatters)
+        return debugger_page.render(traceback, self.secret, filter(None, formatted))
 
     def execute_command(self, command, frame):
         """Evaluate in a frame, with the globals of its request (``request``, ``session``)."""
@@ -254,7 +269,8 @@ class ErrorMiddleware(Guard):
 
     def page(self, traceback, environ):
         text = f"<p>{self.message}</p>"
-        return PAGE.format(f"<pre>{escape(traceback.plaintext)}</pre>" if self.debug else text)
+        page = PAGE.format(f"<pre>{escape(traceback.plaintext)}</pre>" if self.debug else text)
+        return page, []
 
 
 class Mail(EmailReporter):

@@ -216,6 +216,7 @@ def _test_app(application) -> TestApp:
     def as_behind_a_server(environ, start_response):
         # WebTest asks for errors to be thrown; here they are for the error handlers.
         del environ["paste.throw_errors"]
+        environ["REMOTE_ADDR"] = "127.0.0.1"
         return application(environ, start_response)
 
     return TestApp(as_behind_a_server)

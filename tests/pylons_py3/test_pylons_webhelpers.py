@@ -223,6 +223,7 @@ def test_the_filters_of_weberror_catch_errors(interactive):
     from webtest import TestApp
 
     app = TestApp(make_general_exception(broken, {}, interactive=interactive))
-    page = app.get("/", extra_environ={"paste.throw_errors": ""}, expect_errors=True)
+    environ = {"paste.throw_errors": "", "REMOTE_ADDR": "127.0.0.1"}
+    page = app.get("/", extra_environ=environ, expect_errors=True)
     assert page.status_int == 500
     assert ("boom" in page) == (interactive == "true")

@@ -1,0 +1,63 @@
+"""The debugger's page, in which nothing runs but the debugger's own script.
+
+The page holds the secret that the console asks for, and what a visitor sent is part of many an
+error's text. So all text is escaped, and the browser is told to run nothing else.
+"""
+
+import secrets
+from collections.abc import Iterable
+from copy import copy
+from html import escape
+
+from backlash.tbtools import Traceback
+
+# Beside these two, for whatever a browser loads: the page, its parts, and the console's answers.
+COMMON_HEADERS = [
+    ("Cache-Control", "no-store"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("X-Frame-Options", "DENY"),
+]
+
+NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+# The styles of the old jQuery's tests stand in attributes.
+PAGE = (
+    f"{NOTHING}; script-src 'nonce-{{}}'; connect-src 'self'; font-src 'self'; img-src 'self'; "
+    "style-src 'self'; style-src-attr 'unsafe-inline'"
+)
+
+Headers = list[tuple[str, str]]
+
+
+class _Escaped(Traceback):
+    """A traceback whose plain text can stand in a page; backlash escapes all else."""
+
+    @property
+    def plaintext(self) -> str:
+        return escape(super().plaintext)
+
+
+def render(traceback: Traceback, secret: str, more: Iterable[str]) -> tuple[str, Headers]:
+    """Return the page of a traceback, as HTML, and its headers.
+
+    Arguments:
+        traceback: what is shown.
+        secret: what the console's requests have to name.
+        more: HTML that stands above the plain text.
+    """
+    shown = copy(traceback)
+    shown.__class__ = _Escaped
+    page = shown.render_full(evalex=True, secret=secret)
+    page = page.replace('<div class="plain">', "".join([*more, '<div class="plain">']), 1)
+    nonce = secrets.token_urlsafe(16)
+    head, body, rest = page.partition("<body>")
+    head = head.replace("<script ", f'<script nonce="{nonce}" ')
+    return head + body + rest, headers(PAGE.format(nonce))
+
+
+def headers(policy: str = NOTHING) -> Headers:
+    """Return the headers of an answer of the debugger, but for its type."""
+    return [("Content-Security-Policy", policy), *COMMON_HEADERS]
