@@ -288,6 +288,13 @@ CORRECTIONS = [
         "                    call_wsgi_application, self.app, new_environ)",
     ),
     Correction(
+        "debug = false in the application's section alone",
+        "pylons.middleware",
+        why="It was overlooked, and visitors got the debugger.",
+        old="if asbool(global_conf.get('debug')):",
+        new="if _py3.shows_debugger(global_conf, errorware):",
+    ),
+    Correction(
         "the lines of a template in the debugger",
         "pylons.error",
         why="Mako's render gives bytes where a template has an encoding.",
