@@ -1,7 +1,7 @@
 """A generated project, served and used as a user would: pages, commands, its own tests, its wheel."""
 
-import json
 import http.client
+import json
 import os
 import re
 import shutil
