@@ -186,6 +186,7 @@ setup(
     entry_points={
         "paste.global_paster_command": [
             "connections = simpycity_template.paster.connections:ConnectionsCommand",
+            "schema = simpycity_template.paster.schema:SchemaCommand",
         ],
         "paste.paster_create_template": [
             "simpycity = simpycity_template.paster.template:SimpycityTemplate",

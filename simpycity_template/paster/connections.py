@@ -1,7 +1,6 @@
 """``paster connections``: where the connections of an application are, from every process and host."""
 
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -11,11 +10,10 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 import psycopg2
-from paste.deploy import loadapp
 from paste.script.command import BadCommand, Command
 from psycopg2.extensions import connection as psycopg2_connection
 
-from simpycity_template.manager import Manager, configured_managers
+from simpycity_template.manager import Manager
 from simpycity_template.monitoring.pg_sessions import (
     Session,
     application_name,
@@ -24,6 +22,7 @@ from simpycity_template.monitoring.pg_sessions import (
     seconds,
     sessions,
 )
+from simpycity_template.paster.application import managers_of
 from simpycity_template.pool.owner import ENDS_WITH_SCOPE
 from simpycity_template.process.pipes import reader_may_leave
 
@@ -65,7 +64,7 @@ class ConnectionsCommand(Command):
         """Look, once or again and again."""
         if self.options.watch and self.options.json:
             raise BadCommand("--watch is for people and --json for scripts: choose one")
-        looks = [Look(manager) for manager in _managers_of(self.args[0])]
+        looks = [Look(manager) for manager in managers_of(self.args[0])]
         with suppress(KeyboardInterrupt), reader_may_leave():
             if self.options.watch:
                 watch(looks)
@@ -132,24 +131,6 @@ class Look:
 
     def _own(self) -> set[int]:
         return {entry.backend_pid for entry in self._manager.status()}
-
-
-def _managers_of(ini: str) -> list[Manager]:
-    """The managers that the application of an INI file configures."""
-    if not os.path.isfile(ini.partition("#")[0]):
-        raise BadCommand(f"There is no file {ini}; name the application's INI file.")
-    try:
-        loadapp(f"config:{ini}", relative_to=os.getcwd())
-    except BadCommand:
-        raise
-    except Exception as error:
-        raise BadCommand(
-            f"{ini}: the application could not be loaded ({type(error).__name__}: {error})"
-        ) from error
-    managers = configured_managers()
-    if not managers:
-        raise BadCommand(f"{ini}: the application has no configured manager, so no connections.")
-    return managers
 
 
 # --- output ---

@@ -4,13 +4,16 @@
 applies one file.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg2
 
 from simpycity_template.process.interrupt import terminable
+from simpycity_template.schema import history
 from simpycity_template.schema.apply import Run, connection_of
+from simpycity_template.schema.compare import Comparison, compare
 from simpycity_template.schema.files import Files
 from simpycity_template.schema.lock import LOCK
 from simpycity_template.schema.script import SchemaError, Script, in_words
@@ -18,7 +21,7 @@ from simpycity_template.schema.script import SchemaError, Script, in_words
 if TYPE_CHECKING:
     from simpycity_template.manager import Manager
 
-__all__ = ["Schema", "SchemaError", "apply", "schemas"]
+__all__ = ["Comparison", "Schema", "SchemaError", "apply", "schemas"]
 
 # By the names of the managers: what is imported again says it again.
 _schemas: dict[str, "Schema"] = {}
@@ -59,6 +62,62 @@ class Schema:
         files = Files.read(self.folder)
         with terminable(), self.manager.scope(f"schema {self.folder}"):
             Run(self.manager, files).apply()
+
+    def plan(self) -> "Plan":
+        """What ``apply()`` would do. Nothing is changed.
+
+        Raises:
+            SchemaError: it would refuse the files.
+            psycopg2.Error: the database cannot be reached.
+        """
+        files = Files.read(self.folder)
+        with self.manager.scope(f"schema {self.folder}"):
+            known = history.read(self.manager.handle().conn.cursor())
+        return Plan(files, known, files.pending(known))
+
+    def compare(self) -> Comparison:
+        """Compare the database with one that the files make, which is dropped again.
+
+        Raises:
+            SchemaError: the files cannot be applied to an empty database.
+            psycopg2.Error: the database cannot be reached.
+        """
+        with terminable():
+            return compare(self.manager, Files.read(self.folder))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What ``Schema.apply()`` would do.
+
+    Arguments:
+        files: of the schema.
+        history: what was applied, by the names of the files.
+        new: the migrations that would be applied.
+    """
+
+    files: Files
+    history: dict[str, history.Entry]
+    new: list[Script]
+
+    @property
+    def applied(self) -> list[Script]:
+        """The migrations that were applied."""
+        return [script for script in self.files.migrations if script not in self.new]
+
+    @property
+    def functions(self) -> Script | None:
+        """``schema.sql``, which would be run in any case."""
+        return self.files.functions
+
+    @property
+    def state_of_functions(self) -> str:
+        """Whether ``schema.sql`` is as it was run last."""
+        script = self.files.functions
+        entry = self.history.get(script.name) if script else None
+        if script is None or entry is None:
+            return "new"
+        return f"applied {entry.when}" if entry.checksum == script.checksum else "changed"
 
 
 def schemas() -> dict[str, Schema]:

@@ -11,9 +11,9 @@ from simpycity_template import get_manager
 TABLE = re.compile(r"(?ms)^CREATE TABLE .*?\);\n")
 
 
-def old_project(folder):
+def old_project(folder, dsn):
     """A project as it was: the tables are in schema.sql, and websetup.py applies that file."""
-    project = create(folder, "HelloWorld")
+    project = create(folder, "HelloWorld", f"dsn={dsn}")
     model = project / "helloworld" / "model"
     (first,) = (model / "migrations").iterdir()
     table = TABLE.search(first.read_text())[0].replace("TABLE note", "TABLE IF NOT EXISTS note")
@@ -37,13 +37,12 @@ def old_project(folder):
     return project
 
 
-def test_an_existing_project_takes_up_migrations_and_keeps_its_rows(tmp_path):
-    project = old_project(tmp_path)
+def test_an_existing_project_takes_up_migrations_and_keeps_its_rows(tmp_path, dsn):
+    project = old_project(tmp_path, dsn)
     set_up(project)
     set_up(project)
     manager = get_manager("the old project")
-    data = project / "data" / "postgres"
-    manager.configure({"p.dsn": f"embedded:{data}", "p.database": "helloworld"}, "p.", False)
+    manager.configure({"p.dsn": dsn}, "p.", False)
     try:
         add = Raw("SELECT note_add('Milk', '')", handle=manager.handle())
         with manager.transaction():
@@ -62,7 +61,8 @@ def test_an_existing_project_takes_up_migrations_and_keeps_its_rows(tmp_path):
                 path.write_text(before + block.text)
         for block in blocks("docs/schema.rst", "console"):
             for command in typed(block.text):
-                assert paster(*command.split()[1:], cwd=project).returncode == 0
+                done = paster(*command.split()[1:], cwd=project)
+                assert done.returncode == 0, done.stdout
         set_up(project)
         for line in blocks("docs/schema.rst", "text")[0].text.splitlines():
             assert (project / line.split()[0]).is_file()

@@ -1,0 +1,33 @@
+"""Loads an application for a command that looks at its managers."""
+
+import os
+
+from paste.deploy import loadapp
+from paste.script.command import BadCommand
+
+from simpycity_template.manager import Manager, configured_managers
+
+
+def managers_of(ini: str) -> list[Manager]:
+    """The managers that the application of an INI file configures.
+
+    Arguments:
+        ini: the file.
+
+    Raises:
+        BadCommand: there is no such file, its application cannot be loaded, or has no manager.
+    """
+    if not os.path.isfile(ini.partition("#")[0]):
+        raise BadCommand(f"There is no file {ini}; name the application's INI file.")
+    try:
+        loadapp(f"config:{ini}", relative_to=os.getcwd())
+    except BadCommand:
+        raise
+    except Exception as error:
+        raise BadCommand(
+            f"{ini}: the application could not be loaded ({type(error).__name__}: {error})"
+        ) from error
+    managers = configured_managers()
+    if not managers:
+        raise BadCommand(f"{ini}: the application has no configured manager, so no connections.")
+    return managers
