@@ -58,6 +58,7 @@ _autocommit_of, _set_autocommit = _autocommit.__get__, _autocommit.__set__
 _status_of: Any = extensions.connection.status.__get__
 
 _execute: Any = extensions.cursor.execute
+_mogrify: Any = extensions.cursor.mogrify
 
 
 def _after(prepare: Callable[[Any, str], None], name: str) -> Any:
@@ -178,7 +179,7 @@ class MergingConnection(extensions.connection):
             query, vars: as psycopg2 takes them.
         """
         if not self.in_transaction() and self.merges:
-            if self._is_fresh() and self._began_with(cursor, cursor.mogrify(query, vars)):
+            if self._is_fresh() and self._began_with(cursor, _mogrify(cursor, query, vars)):
                 return
             self.ensure_transaction()
         _execute(cursor, query, vars)

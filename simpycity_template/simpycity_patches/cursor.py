@@ -19,6 +19,9 @@ from simpycity.handle import Cursor, TypedCursor
 from simpycity_template.driver.disconnect import raise_told
 from simpycity_template.driver.merged_begin import BEGIN
 from simpycity_template.simpycity_patches.corrects import corrects
+from simpycity_template.simpycity_patches.from_sql import CASTERS, casts_of
+from simpycity_template.simpycity_patches.pg_types import FIRST_OF_USERS
+from simpycity_template.simpycity_patches.to_sql import PLAIN, all_to_sql
 
 IDLE = extensions.TRANSACTION_STATUS_IDLE
 
@@ -122,11 +125,18 @@ def _rows(cursor: Any, fetched: Iterable[Any]) -> list[Any]:
         # Only now known, where the cursor is a server-side one.
         index = {column.name: place for place, column in enumerate(cursor.description)}
         cursor.index = index
-    rows = []
+        if cursor.name and cursor.holder:
+            cursor.casts = casts_of(connection_of(cursor), cursor.description)
+    casts, rows = cursor.casts, []
     for values in fetched:
         row = _new_row(DictRow)
         row.extend(values)
         row._index = index
+        if casts:
+            for place, cast in casts.items():
+                # Not a text: SimpleModel.register_composite() has made a model of it.
+                if type(row[place]) is str:
+                    row[place] = cast(row[place], cursor)
         rows.append(callback(row) if callback else row)
     return rows
 
@@ -158,6 +168,8 @@ def was_never_sent(cursor: Any) -> bool:
 
 
 _callproc = _in_scope("callproc")
+_executemany = _in_scope("executemany")
+_mogrify: Any = _plain.mogrify
 
 
 @corrects(Cursor)
@@ -167,6 +179,8 @@ class ScopedCursor:
     callback = None
     # The place of each column in a row, by its name; None until that is needed.
     index: dict[str, int] | None = None
+    # What reads the columns whose types are of the database's schema.
+    casts: dict[int, Any] | None = None
     # Whether BEGIN went along with the last statement.
     merged = False
 
@@ -176,6 +190,10 @@ class ScopedCursor:
         if callback:
             self.callback = callback
         self.holder = getattr(connection, "holder", None)
+        if self.holder is not None:
+            ours, chosen = CASTERS, connection.string_types
+            # What the application has chosen for the connection goes before what is ours.
+            self.string_types = {**ours, **chosen} if chosen else ours
 
     def execute(self: Any, query: Any, vars: Any = None) -> None:
         """Execute, and note the statement for whoever asks what the holder is doing."""
@@ -187,6 +205,11 @@ class ScopedCursor:
         holder.last_sql = query if isinstance(query, str) else repr(query)
         if holder.tag and isinstance(query, str):
             query = holder.tag + query
+        if vars:
+            for value in vars:
+                if type(value) not in PLAIN or type(vars) is dict:
+                    vars = all_to_sql(vars)
+                    break
         with connection.turn:
             # Only now: who had the turn before may have ended the scope.
             if connection.holder is not holder:
@@ -202,6 +225,11 @@ class ScopedCursor:
             finally:
                 if connection.shown or not connection.merges:
                     connection.note_transaction()
+        self.casts = None
+        for column in self.description or ():
+            if column.type_code >= FIRST_OF_USERS:
+                self.casts = casts_of(connection, self.description)
+                break
 
     @property
     def connection(self: Any) -> Any:
@@ -220,10 +248,20 @@ class ScopedCursor:
         self.index = None
         return _callproc(self, procname, vars)
 
+    def mogrify(self: Any, query: Any, vars: Any = None) -> bytes:
+        """The statement as it would be sent."""
+        sent: bytes = _mogrify(self, query, all_to_sql(vars) if vars and self.holder else vars)
+        return sent
+
+    def executemany(self: Any, query: Any, vars_list: Any) -> None:
+        """Execute a statement for each of the arguments."""
+        _executemany(
+            self, query, [all_to_sql(one) for one in vars_list] if self.holder else vars_list
+        )
+
     copy_expert = _in_scope("copy_expert")
     copy_from = _in_scope("copy_from")
     copy_to = _in_scope("copy_to")
-    executemany = _in_scope("executemany")
 
     def fetchone(self: Any) -> Any:
         """The next row, or None."""

@@ -12,7 +12,9 @@ from simpycity.handle import Cursor
 from simpycity_template.simpycity_patches import declarations
 from simpycity_template.simpycity_patches.arguments import Sent, bind, call_text, called, declared
 from simpycity_template.simpycity_patches.corrects import corrects
-from simpycity_template.simpycity_patches.cursor import was_never_sent
+from simpycity_template.simpycity_patches.cursor import connection_of, was_never_sent
+from simpycity_template.simpycity_patches.parameters import by_parameters, forget_parameters
+from simpycity_template.simpycity_patches.to_sql import PLAIN
 
 
 @corrects(meta_query)
@@ -102,9 +104,16 @@ class Query:
         if handle is None:
             handle = _handle(self)
         cursor = handle.cursor(cursor_factory=self.cursor_factory, callback=callback)
+        if call_list and not self.takes_all and cursor.holder:
+            for value in call_list:
+                if type(value) not in PLAIN:
+                    sent = (extra_opt or {}).get("sent") or Sent(len(call_list))
+                    arguments = by_parameters(self, connection_of(cursor), call_list, sent)
+                    break
         try:
             cursor.execute(query, arguments)
         except psycopg2.errors.UndefinedFunction as error:
+            forget_parameters(self)
             _tell_left_out(self, error, extra_opt)
             raise
         except psycopg2.OperationalError:
