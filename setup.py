@@ -186,6 +186,7 @@ setup(
     entry_points={
         "paste.global_paster_command": [
             "connections = simpycity_template.paster.connections:ConnectionsCommand",
+            "functions = simpycity_template.paster.functions:FunctionsCommand",
             "schema = simpycity_template.paster.schema:SchemaCommand",
         ],
         "paste.paster_create_template": [

@@ -20,12 +20,14 @@ PROGRAMS = embedded._find_programs()
 class OwnServer:
     """A server of one test."""
 
-    def __init__(self, folder: Path, options: str = "") -> None:
+    def __init__(self, folder: Path, options: str = "", programs: Path = PROGRAMS) -> None:
         """
         Arguments:
             folder: where its cluster is, or will be.
             options: settings for its configuration file.
+            programs: the folder of PostgreSQL's programs.
         """
+        self.programs = programs
         self.cluster = folder / "cluster"
         with create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
@@ -35,7 +37,7 @@ class OwnServer:
     def run(self, program: str, *arguments: str) -> None:
         """Run one of PostgreSQL's programs; its output is the error where it fails."""
         done = subprocess.run(
-            [PROGRAMS / program, *arguments],
+            [self.programs / program, *arguments],
             # Without PGPORT and its like, by which a test may tell clients where its servers are.
             env={"LC_ALL": "C"},
             cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
@@ -102,10 +104,10 @@ def folder() -> Iterator[Path]:
 
 
 @contextmanager
-def own_server(options: str = "") -> Iterator[OwnServer]:
+def own_server(options: str = "", programs: Path = PROGRAMS) -> Iterator[OwnServer]:
     """A server that runs until the end of the block."""
     with folder() as home:
-        server = OwnServer(home, options)
+        server = OwnServer(home, options, programs)
         server.init()
         server.start()
         try:

@@ -61,9 +61,11 @@ ELSEWHERE = {
         "python": "frameworks/test_pyramid.py",
     },
     "docs/frameworks/wsgi.rst": {"python": "frameworks/test_wsgi.py"},
-    "docs/functions.rst": dict.fromkeys(
-        ["postgresql", "python"], "simpycity_patches/test_documented_functions.py"
-    ),
+    "docs/functions.rst": {
+        "console": "paster/test_functions.py",
+        "postgresql": "simpycity_patches/test_documented_functions.py",
+        "python": "simpycity_patches/test_documented_functions.py",
+    },
     "docs/long_running.rst": {"text": "test_docs.py"},
     "docs/moving.rst": {
         "console": "pylons_py3/test_pylons_quickwiki.py",

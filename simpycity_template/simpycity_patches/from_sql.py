@@ -12,6 +12,7 @@ from uuid import UUID
 import psycopg2
 from psycopg2 import extensions
 from psycopg2.extras import CompositeCaster, Range, RangeCaster
+from simpycity.handle import Cursor
 
 from simpycity_template.simpycity_patches.composite import Composite
 from simpycity_template.simpycity_patches.pg_types import FIRST_OF_USERS, PgType, PgTypes, pg_types
@@ -102,7 +103,8 @@ def casts_of(connection: Any, columns: Any) -> dict[int, Cast]:
         if column.type_code >= FIRST_OF_USERS
     }
     types = pg_types(connection)
-    types.learn(connection, list(places.values()))
+    if not types.keys() >= set(places.values()):
+        types.learn(Cursor(connection), list(places.values()))
     casts = {place: _cast(oid, types) for place, oid in places.items()}
     return {place: cast for place, cast in casts.items() if cast is not None}
 

@@ -5,8 +5,10 @@ They are looked up where such a value is given for the first time, once for each
 
 from typing import Any, NamedTuple
 
+from simpycity.handle import Cursor
+
 from simpycity_template.simpycity_patches.arguments import Sent
-from simpycity_template.simpycity_patches.pg_types import look_up, pg_types
+from simpycity_template.simpycity_patches.pg_types import pg_types
 from simpycity_template.simpycity_patches.to_sql import STRUCTURED, to_sql, to_type
 
 # What can be meant by a name, with the parameters that a call gives values for.
@@ -67,7 +69,7 @@ def by_parameters(query: Any, connection: Any, values: list[Any], sent: Sent) ->
     for place, value in enumerate(values):
         types = {one[place] for one in meant}
         if len(types) == 1 and isinstance(value, STRUCTURED):
-            known.learn(connection, list(types))
+            known.learn(Cursor(connection), list(types))
             written.append(to_type(value, types.pop(), known))
         else:
             written.append(to_sql(value))
@@ -81,7 +83,9 @@ def forget_parameters(query: Any) -> None:
 
 def _candidates(query: Any, connection: Any) -> list[Candidate]:
     found = []
-    for element, types, modes, names, kind in look_up(connection, _FUNCTIONS, (query.query_base,)):
+    cursor = Cursor(connection)
+    cursor.execute(_FUNCTIONS, (query.query_base,))
+    for element, types, modes, names, kind in cursor.fetchall():
         taken = "iobv" if kind == "p" else "ibv"
         places = [place for place in range(len(types)) if modes is None or modes[place] in taken]
         found.append(

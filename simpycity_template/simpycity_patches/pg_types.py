@@ -6,8 +6,6 @@ database, so they are looked up where one is met first, once in a process.
 
 from typing import Any, NamedTuple
 
-from simpycity.handle import Cursor
-
 FIRST_OF_USERS = 16384
 """Types with a lower number are PostgreSQL's own."""
 
@@ -23,6 +21,7 @@ class PgType(NamedTuple):
         element: of an array, the number of its elements' type; else 0.
         base: of a domain, the number of the type beneath it; of a range, of its bounds' type.
         fields: of a composite type, the names and types of its columns.
+        not_null: the names of those that cannot be NULL; of a domain that cannot, its own.
     """
 
     name: str
@@ -30,6 +29,7 @@ class PgType(NamedTuple):
     element: int
     base: int
     fields: tuple[tuple[str, int], ...]
+    not_null: frozenset[str] = frozenset()
 
 
 # A type, and all that it is made of.
@@ -56,6 +56,13 @@ SELECT t.oid::int8, pg_catalog.format_type(t.oid, NULL), t.typtype,
     ARRAY(
         SELECT atttypid::int8 FROM pg_catalog.pg_attribute
         WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped ORDER BY attnum
+    ),
+    ARRAY(
+        SELECT attname::text
+        FROM pg_catalog.pg_attribute JOIN pg_catalog.pg_type f ON f.oid = atttypid
+        WHERE attrelid = t.typrelid AND attnum > 0 AND NOT attisdropped
+            AND (attnotnull OR f.typnotnull)
+        UNION ALL SELECT t.typname::text WHERE t.typnotnull
     )
 FROM needed JOIN pg_catalog.pg_type t ON t.oid = needed.oid
 LEFT JOIN pg_catalog.pg_range r ON r.rngtypid = t.oid
@@ -72,15 +79,19 @@ class PgTypes(dict[int, PgType]):
     def __init__(self) -> None:
         self.casts: dict[int, Any] = {}
 
-    def learn(self, connection: Any, oids: list[int]) -> None:
-        """Look up those of ``oids`` that are not known yet, and all that they are made of."""
+    def learn(self, cursor: Any, oids: list[int]) -> None:
+        """Look up those of ``oids`` that are not known yet, and all that they are made of.
+
+        Arguments:
+            cursor: one of the database.
+            oids: the types' numbers.
+        """
         missing = [oid for oid in oids if oid not in self]
         if missing:
-            for oid, name, kind, element, base, names, types in look_up(
-                connection, _LOOK_UP, (missing,)
-            ):
+            cursor.execute(_LOOK_UP, (missing,))
+            for oid, name, kind, element, base, names, types, not_null in cursor.fetchall():
                 fields = tuple(zip(names, types, strict=True))
-                self[oid] = PgType(name, kind, element, base, fields)
+                self[oid] = PgType(name, kind, element, base, fields, frozenset(not_null))
 
     def forget(self) -> None:
         """Look everything up anew: a type has changed."""
@@ -94,10 +105,3 @@ _by_database: dict[str, PgTypes] = {}
 def pg_types(connection: Any) -> PgTypes:
     """The types of the connection's database."""
     return _by_database.setdefault(connection.dsn, PgTypes())
-
-
-def look_up(connection: Any, sql: str, values: Any) -> list[tuple[Any, ...]]:
-    """Ask the catalogue, in the transaction that there is."""
-    with Cursor(connection) as cursor:
-        cursor.execute(sql, values)
-        return [tuple(row) for row in cursor.fetchall()]

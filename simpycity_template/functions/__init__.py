@@ -1,0 +1,1 @@
+"""The declared functions beside those of the database: checked, written and typed."""
