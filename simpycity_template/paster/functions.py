@@ -3,12 +3,16 @@
 import json
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, ClassVar
 
 import psycopg2
 from paste.deploy import loadwsgi
 from paste.script.command import BadCommand, Command
+from psycopg2.extensions import connection as psycopg2_connection
+from simpycity import config as simpycity_config
 
 from simpycity_template.functions.application import (
     ModelError,
@@ -16,10 +20,13 @@ from simpycity_template.functions.application import (
     import_modules,
     place,
 )
+from simpycity_template.functions.catalogue import Catalogue
 from simpycity_template.functions.check import Report, check
+from simpycity_template.functions.write import WriteError, current, declarations, write
 from simpycity_template.manager import Manager
 from simpycity_template.paster.application import managers_of
 from simpycity_template.process.pipes import reader_may_leave
+from simpycity_template.simpycity_patches.handle import manager_of
 
 
 class FunctionsCommand(Command):
@@ -31,7 +38,10 @@ class FunctionsCommand(Command):
     database, and lists what is wrong with file and line, and what the database has that is not
     declared. Statements are prepared and not executed; nothing is changed.
 
-    Exit status: 0; 1 where something is wrong; 2 where it could not be found out."""
+    With --write it writes the declarations of a schema's functions to a module instead.
+
+    Exit status: 0; 1 where something is wrong, and with --check where the file would change; 2
+    where it could not be found out."""
     usage = "CONFIG_FILE"
     group_name = "simpycity"
     min_args = max_args = 1
@@ -40,13 +50,30 @@ class FunctionsCommand(Command):
 
     parser = Command.standard_parser(verbose=False)
     parser.add_option("--json", action="store_true", help="print one JSON document, for scripts")
+    parser.add_option(
+        "--write", metavar="FILE", help="write the declarations of a schema's functions to a module"
+    )
+    parser.add_option(
+        "--schema", metavar="NAME", help="with --write: which; by default the search path's first"
+    )
+    parser.add_option(
+        "--check",
+        action="store_true",
+        help="with --write: change nothing, and exit with 1 where the file would change",
+    )
 
     options: ClassVar[Any]
     args: ClassVar[Any]
 
     def command(self) -> int:
         """Check the declarations of each manager of the application."""
+        options = self.options
+        if not options.write and (options.schema or options.check):
+            raise BadCommand("--schema and --check belong to --write FILE")
         managers = managers_of(self.args[0])
+        if options.write:
+            manager = manager_of(simpycity_config)
+            return self._write(manager if manager in managers else managers[0])
         package = package_of(self.args[0])
         try:
             import_modules(package)
@@ -61,6 +88,23 @@ class FunctionsCommand(Command):
                 for manager, report in reports:
                     show(manager, report)
         return int(any(report.findings for _, report in reports))
+
+    def _write(self, manager: Manager) -> int:
+        path, only_check = self.options.write, self.options.check
+        try:
+            with connected(manager) as link:
+                text = declarations(Catalogue(link), self.options.schema)
+            if current(path) == text:
+                print(f"{path} is as the database is")
+                return 0
+            if only_check:
+                print(f"{path} is not as the database is: write it again without --check")
+                return 1
+            write(path, text)
+        except WriteError as error:
+            raise BadCommand(str(error)) from error
+        print(f"{path} is written")
+        return 0
 
 
 def package_of(ini: str) -> str:
@@ -78,10 +122,21 @@ def report_of(manager: Manager, package: str) -> Report:
     Raises:
         BadCommand: the database cannot be reached, or does not tell.
     """
+    with connected(manager) as link:
+        return check(link, declared_by(package, manager))
+
+
+@contextmanager
+def connected(manager: Manager) -> Iterator[psycopg2_connection]:
+    """A connection to a manager's database, which is none of the application's.
+
+    Raises:
+        BadCommand: the database cannot be reached, or does not tell.
+    """
     try:
         link = psycopg2.connect(manager.dsn(), application_name="simpycity_template functions")
         try:
-            return check(link, declared_by(package, manager))
+            yield link
         finally:
             link.close()
     except (psycopg2.Error, RuntimeError) as error:

@@ -157,3 +157,21 @@ def test_what_cannot_be_checked_is_one_sentence_and_status_2(project, file, text
     assert (status, told) == (2, "")
     assert sentence in shown
     assert "Traceback" not in shown
+
+
+def test_declarations_are_written_and_checked(project):
+    file = project / "rough/model/written.py"
+    write = ("--write", "rough/model/written.py")
+    assert paster(project, *write, "--check") == (
+        1, "rough/model/written.py is not as the database is: write it again without --check\n", ""
+    )  # fmt: skip
+    assert not file.exists()
+    assert paster(project, *write) == (0, "rough/model/written.py is written\n", "")
+    assert 'note_add = FunctionSingle("note_add", ["title", "body"])' in file.read_text()
+    assert paster(project, *write, "--check") == (
+        0, "rough/model/written.py is as the database is\n", ""
+    )  # fmt: skip
+    status, shown, _ = paster(project, *write, "--schema", "apo")
+    assert (status, shown.strip().startswith("there is no schema 'apo'")) == (2, True)
+    status, shown, _ = paster(project, "--schema", "public")
+    assert (status, shown.strip()) == (2, "--schema and --check belong to --write FILE")
