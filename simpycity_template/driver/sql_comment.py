@@ -10,11 +10,12 @@ import re
 import socket
 from dataclasses import dataclass
 
+from simpycity_template.driver.sql_text import tokens
 from simpycity_template.pool.owner import Holder, from_here
 
 # Written as "?": what could end the comment, could be a parameter of psycopg2, or is not ASCII.
 _UNSAFE = re.compile(r"[^\w ./:<>()@-]", re.ASCII)
-_TAG = re.compile(r"/\* simpycity: (.*?) \| (.*?) \| (.*?) \| (.*?) \*/\s*")
+_BEGINNING, _BETWEEN, _END = "/* simpycity: ", " | ", " */"
 # PostgreSQL keeps 1024 characters of a statement, and some must be left for the statement itself.
 _LONGEST = 120
 
@@ -44,12 +45,26 @@ def comment(holder: Holder) -> str:
         for word in (holder.label[:_LONGEST], holder.thread, process, from_here(holder.place))
     ]
     # On a line of its own: PostgreSQL's errors show the line that they are in.
-    return f"/* simpycity: {' | '.join(words)} */\n"
+    return f"{_BEGINNING}{_BETWEEN.join(words)}{_END}\n"
 
 
 def split(sql: str) -> tuple[Tag | None, str]:
-    """Take a statement apart into who runs it, where it says so, and the rest."""
-    found = _TAG.search(sql)
-    if found is None:
-        return None, sql
-    return Tag(*found.groups()), sql[: found.start()] + sql[found.end() :]
+    """Take a statement apart into who runs it, where it says so, and the rest.
+
+    Only a comment in front counts, behind a BEGIN perhaps: further on a text may be a visitor's.
+    """
+    for token in tokens(sql):
+        if token.kind == "comment":
+            tag = _read(sql[token.start : token.end])
+            if tag:
+                return tag, sql[: token.start] + sql[token.end :].lstrip()
+        elif token.kind not in ("space", "word", "semicolon"):
+            break
+    return None, sql
+
+
+def _read(comment: str) -> Tag | None:
+    if not (comment.startswith(_BEGINNING) and comment.endswith(_END)):
+        return None
+    words = comment[len(_BEGINNING) : -len(_END)].split(_BETWEEN)
+    return Tag(*words) if len(words) == 4 else None

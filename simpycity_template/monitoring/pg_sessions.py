@@ -1,7 +1,6 @@
 """The sessions of an application, as PostgreSQL sees them: of every process, on every host."""
 
 import os
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,8 +10,8 @@ from psycopg2.extensions import parse_dsn
 from psycopg2.extras import NamedTupleCursor
 
 from simpycity_template.driver import sql_comment as tag
+from simpycity_template.driver.sql_text import ends_alike, tokens
 from simpycity_template.pool.owner import from_here
-from simpycity_template.schema.statements import end_of_comment
 
 CONNECT_TIMEOUT = 5
 """Seconds, where the DSN says nothing."""
@@ -201,30 +200,18 @@ def masked(sql: str) -> str:
     psycopg2 puts the parameters into the statement before it is sent, so what PostgreSQL shows
     has the data of users in it. The server may have cut it off in the middle of a text.
     """
-    shown, position = [], 0
-    while found := _TOKEN.search(sql, position):
-        shown.append(sql[position : found.start()])
-        position = found.end()
-        if found["comment"]:
-            position = end_of_comment(sql, found.start())
-        shown.append(found["name"] or (" " if found["comment"] or found["remark"] else "?"))
-    shown.append(sql[position:])
+    shown = []
+    for token in tokens(sql):
+        if token.kind in ("string", "dollar", "number"):
+            shown.append("?")
+            # With standard_conforming_strings = off, which only the session knows, it may go on.
+            if token.kind == "string" and not ends_alike(sql, token):
+                break
+        elif token.kind == "comment":
+            shown.append(" ")
+        else:
+            shown.append(sql[token.start : token.end])
     return " ".join("".join(shown).split())
-
-
-# Names, too, as what looks like a value inside of one is none; all else that is found is a value.
-_TOKEN = re.compile(
-    r"""
-      (?P<remark>  --[^\n]* )
-    | (?P<comment> /\* )
-    | [eE]'(?:[^'\\]|\\.|'')*(?:'|\\?\Z)
-    | (?:[bBxXnN]|[uU]&)?'(?:[^']|'')*(?:'|\Z)
-    | \$(?P<tag>(?:[^\W\d]\w*)?)\$.*?(?:\$(?P=tag)\$|\Z)
-    | (?P<name>    "(?:[^"]|"")*" | [^\W\d][\w$]* )
-    | \d[\w.]* | \.\d\w*
-    """,
-    re.VERBOSE | re.DOTALL,
-)
 
 
 def _session(row: Any, names: dict[int, str]) -> Session:

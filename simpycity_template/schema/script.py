@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg2
 
-from simpycity_template.schema.statements import line_of, statements
+from simpycity_template.driver.sql_text import statements
 
 _TRANSACTION_CONTROL = {"ABORT", "BEGIN", "COMMIT", "END", "ROLLBACK", "START"}
 
@@ -113,6 +113,11 @@ class Script:
                     f"{self.path}, line {line_of(self.text, start)}: {statement}: the file is run "
                     "in one transaction of its own; take this line out"
                 )
+
+
+def line_of(text: str, position: int) -> int:
+    """Return the line of a position in a text, from 1."""
+    return text.count("\n", 0, position) + 1
 
 
 def in_words(error: psycopg2.Error) -> str:

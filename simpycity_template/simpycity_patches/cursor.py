@@ -6,7 +6,6 @@ Rows are what they always were, psycopg2's ``DictRow``. But they are made of who
 psycopg2 makes them itself it calls a method written in Python for each value of each row.
 """
 
-import re
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NoReturn
@@ -18,6 +17,7 @@ from simpycity.handle import Cursor, TypedCursor
 
 from simpycity_template.driver.disconnect import raise_told
 from simpycity_template.driver.merged_begin import BEGIN
+from simpycity_template.driver.sql_text import may_commit
 from simpycity_template.simpycity_patches.corrects import corrects
 from simpycity_template.simpycity_patches.from_sql import CASTERS, casts_of
 from simpycity_template.simpycity_patches.pg_types import FIRST_OF_USERS
@@ -30,15 +30,6 @@ _plain = extensions.cursor
 _init: Any = _plain.__init__
 _execute: Any = _plain.execute
 _fetchall: Any = _plain.fetchall
-
-# A COMMIT written as SQL, also after other statements; and where the word may stand without being
-# one: in comments, texts, names, and the bodies of functions.
-_COMMIT = re.compile(rb"(?:^|;)\s*(?:commit|end|prepare\s+transaction)\b", re.IGNORECASE)
-_QUOTED = re.compile(
-    rb"""--[^\n]* | /\*.*?\*/ | \be'(?:[^'\\]|\\.|'')*' | '[^']*' | "[^"]*" | (\$\w*\$).*?\1""",
-    re.DOTALL | re.IGNORECASE | re.VERBOSE,
-)
-
 
 # psycopg2's own attribute, which does not show() the connection: for this package alone.
 _connection: Any = _plain.connection
@@ -151,7 +142,7 @@ def _was_committing(cursor: Any) -> bool:
     # Where no transaction is open, its BEGIN was never answered, so the text was never sent.
     if not connection.closed or not (connection.autocommit or connection.broke_in_transaction()):
         return False
-    return bool(_COMMIT.search(_QUOTED.sub(b" ", cursor.query or b"")))
+    return may_commit(cursor.query or b"")
 
 
 def was_never_sent(cursor: Any) -> bool:

@@ -340,14 +340,12 @@ def test_an_error_in_a_tagged_statement_shows_the_statement_and_not_the_tag(make
         ("INSERT\n  INTO t\tVALUES (%s, %(a)s)", "INSERT INTO t VALUES (%s, %(a)s)"),
         ("SELECT U&'d\\0061t'", "SELECT ?"),
         ("SELECT /* a /* b */ secret */ 1 /* /* cut off */ secret", "SELECT ?"),
-        ("SELECT date'2026-01-01', note'it\\', $1, a$b$c$b$", "SELECT date?, note?, $?, a$b$c$b$"),
+        ("SELECT date'2026-01-01', $1, a$b$c$b$", "SELECT date?, $1, a$b$c$b$"),
+        ("SELECT E'it\\'s' -- a\n 'a \\' secret', 2", "SELECT ?, ?"),
+        # With standard_conforming_strings = off the first is one text up to the comma.
+        ("SELECT 'it\\'s secret', 'another'", "SELECT ?"),
+        ("SELECT 'C:\\\\', name", "SELECT ?, name"),
     ],
 )
 def test_values_are_taken_out_of_a_statement(sql, shown):
     assert masked(sql) == shown
-
-
-def test_a_long_word_before_a_quote_does_not_hold_the_page_up():
-    began = monotonic()
-    assert masked("SELECT " + "x" * 50_000 + "'secret") == "SELECT " + "x" * 50_000 + "?"
-    assert monotonic() - began < 10

@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from simpycity_template import schema
+from simpycity_template.driver.sql_text import statements
 from simpycity_template.schema import SchemaError
-from simpycity_template.schema.statements import statements
 
 TABLE = "CREATE TABLE IF NOT EXISTS thing (id int PRIMARY KEY);\n"
 
