@@ -67,6 +67,7 @@ class Settings:
         hold_warning: seconds after which a held connection is logged; 0 is never.
         schema_lock_timeout: seconds for which ``setup-app`` waits for a lock in the database; 0 is
             for ever.
+        apply_schema: whether ``paster serve --reload`` applies migrations and functions first.
         tag_statements: whether each statement begins with a comment that names its holder.
         status_page: who may see the page ``/_connections``, as networks; none is nobody.
         default: whether queries that name no manager use this one.
@@ -82,6 +83,7 @@ class Settings:
     isolation_level: int | None = None
     hold_warning: float = 0.0
     schema_lock_timeout: float = 5.0
+    apply_schema: bool = False
     tag_statements: bool = False
     status_page: tuple[Network, ...] = ()
     default: bool = True
@@ -280,6 +282,7 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "isolation_level": isolation_level,
     "hold_warning": _number(float, "a number of seconds", 0, SECONDS_MAX),
     "schema_lock_timeout": _number(float, "a number of seconds", 0, SECONDS_MAX / 1000),
+    "apply_schema": _one_of(TRUTH),
     "tag_statements": _one_of(TRUTH),
     "status_page": networks,
     "default": _one_of(TRUTH),

@@ -101,13 +101,18 @@ def _files(error: BaseException | None) -> Iterator[str]:
 
 def sentence(error: Exception) -> str | None:
     """Return what to tell of a mistake, or None of an error that needs its traceback."""
+    # Not before it is needed: this module is imported by all of paster's commands.
     # That module imports this one.
     from paste.script.command import BadCommand
+
+    from simpycity_template.schema.script import SchemaError
 
     if isinstance(error, Mistake):
         return str(error)
     if isinstance(error, BadCommand):
         return error.message
+    if isinstance(error, SchemaError):
+        return str(error)
     if isinstance(error, pkg_resources.ResolutionError):
         return _of_requirement(error)
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]

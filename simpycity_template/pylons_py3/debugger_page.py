@@ -40,13 +40,16 @@ class _Escaped(Traceback):
         return escape(super().plaintext)
 
 
-def render(traceback: Traceback, secret: str, more: Iterable[str]) -> tuple[str, Headers]:
+def render(
+    traceback: Traceback, secret: str, more: Iterable[str], notice: str = ""
+) -> tuple[str, Headers]:
     """Return the page of a traceback, as HTML, and its headers.
 
     Arguments:
         traceback: what is shown.
         secret: what the console's requests have to name.
         more: HTML that stands above the plain text.
+        notice: text that stands above all.
     """
     shown = copy(traceback)
     shown.__class__ = _Escaped
@@ -55,7 +58,8 @@ def render(traceback: Traceback, secret: str, more: Iterable[str]) -> tuple[str,
     nonce = secrets.token_urlsafe(16)
     head, body, rest = page.partition("<body>")
     head = head.replace("<script ", f'<script nonce="{nonce}" ')
-    return head + body + rest, headers(PAGE.format(nonce))
+    said = f'<p role="alert"><strong>{escape(notice)}</strong></p>' if notice else ""
+    return head + body + said + rest, headers(PAGE.format(nonce))
 
 
 def headers(policy: str = NOTHING) -> Headers:

@@ -4,6 +4,7 @@ Both catch what the application raises, and answer in its place. Tracebacks, the
 pages and the mail are backlash's.
 """
 
+import os
 import smtplib
 import sys
 from collections import deque
@@ -24,15 +25,21 @@ from paste.registry import restorer
 from paste.request import construct_url
 from paste.util.converters import asbool, aslist
 
+from simpycity_template.errors import PoolTimeout
 from simpycity_template.pylons_py3 import debugger_page
 from simpycity_template.pylons_py3.restricted import networks, why_not
 from simpycity_template.pylons_py3.runtime import close
+from simpycity_template.schema import schemas
+from simpycity_template.schema.development import hint
 
 # As many failed requests the debugger keeps with all their frames; the oldest are forgotten.
 KEPT_FAILURES = 20
 
 # Seconds that a mail server may take for each answer, while the visitor waits.
 MAIL_TIMEOUT = 10
+
+# Seconds after which to ask again where all connections were in use.
+RETRY_AFTER = 10
 
 PAGE = """<!DOCTYPE html>
 <html><head><title>Server Error</title></head>
@@ -63,9 +70,10 @@ class Guard:
             close(body)
             if isinstance(error, tuple(environ.get("paste.expected_exceptions", ()))):
                 raise
+            status, more = self.status(error)
             page, headers = self.page(self.report(environ), environ)
-            headers = [("Content-Type", "text/html; charset=utf-8"), *headers]
-            start_response("500 Internal Server Error", headers, sys.exc_info())
+            headers = [("Content-Type", "text/html; charset=utf-8"), *headers, *more]
+            start_response(status, headers, sys.exc_info())
             return [page.encode("utf-8", "replace")]
 
     def report(self, environ):
@@ -75,6 +83,10 @@ class Guard:
     def page(self, traceback, environ):
         """Return the HTML page that is the answer, and further headers of it."""
         raise NotImplementedError
+
+    def status(self, error):
+        """Return the status of the answer to an error, and the headers that go with it."""
+        return "500 Internal Server Error", []
 
 
 class GuardedBody:
@@ -137,6 +149,7 @@ class EvalException(Guard, DebuggerCore):
         super().__init__(application, console_path=None)
         self.networks = networks("debug_from", (global_conf or {}).get("debug_from", "true"))
         self.formatters = templating_formatters
+        self.ini = os.path.basename((global_conf or {}).get("__file__", "development.ini"))
         self.requests = {}
         self.failures: deque[tuple[Traceback, Any]] = deque()
 
@@ -166,6 +179,9 @@ class EvalException(Guard, DebuggerCore):
     def report(self, environ):
         traceback = self.save_traceback(RequestContext({"environ": dict(environ)}))
         log(traceback, environ, environ["wsgi.errors"])
+        traceback.hint = hint(traceback.exc_value, list(schemas().values()), self.ini)
+        if traceback.hint:
+            environ["wsgi.errors"].write(f"{traceback.hint}\n")
         restorer.save_registry_state(environ)
         request = restorer.get_request_id(environ)
         self.requests.update((frame.id, request) for frame in traceback.frames)
@@ -187,7 +203,9 @@ class EvalException(Guard, DebuggerCore):
         if refusal:
             return PAGE.format(REFUSED.format(escape(refusal))), debugger_page.headers()
         formatted = (formatter(traceback.exc_value) for formatter in self.formatters)
-        return debugger_page.render(traceback, self.secret, filter(None, formatted))
+        return debugger_page.render(
+            traceback, self.secret, filter(None, formatted), traceback.hint or ""
+        )
 
     def execute_command(self, command, frame):
         """Evaluate in a frame, with the globals of its request (``request``, ``session``)."""
@@ -271,6 +289,12 @@ class ErrorMiddleware(Guard):
         text = f"<p>{self.message}</p>"
         page = PAGE.format(f"<pre>{escape(traceback.plaintext)}</pre>" if self.debug else text)
         return page, []
+
+    def status(self, error):
+        if isinstance(error, PoolTimeout) and not self.debug:
+            # It is not broken but busy, which load balancers and crawlers treat otherwise.
+            return "503 Service Unavailable", [("Retry-After", str(RETRY_AFTER))]
+        return super().status(error)
 
 
 class Mail(EmailReporter):

@@ -14,6 +14,7 @@ from simpycity_template.process.interrupt import terminable
 from simpycity_template.schema import history
 from simpycity_template.schema.apply import Run, connection_of
 from simpycity_template.schema.compare import Comparison, compare
+from simpycity_template.schema.development import is_reloaded, restart_on_change
 from simpycity_template.schema.files import Files
 from simpycity_template.schema.lock import LOCK
 from simpycity_template.schema.script import SchemaError, Script, in_words
@@ -46,6 +47,7 @@ class Schema:
         self.manager = manager
         self.folder = Path(folder)
         _schemas[manager.name] = self
+        restart_on_change(self)
 
     def apply(self) -> None:
         """Apply the migrations that are new, and then ``schema.sql``, in one transaction.
@@ -62,6 +64,16 @@ class Schema:
         files = Files.read(self.folder)
         with terminable(), self.manager.scope(f"schema {self.folder}"):
             Run(self.manager, files).apply()
+
+    def apply_if_reloaded(self) -> None:
+        """``apply()`` where ``paster serve --reload`` runs, if ``simpycity.apply_schema`` is true.
+
+        Raises:
+            SchemaError: as ``apply()``.
+        """
+        settings = self.manager.settings
+        if settings is not None and settings.apply_schema and is_reloaded():
+            self.apply()
 
     def plan(self) -> "Plan":
         """What ``apply()`` would do. Nothing is changed.
@@ -99,6 +111,14 @@ class Plan:
     files: Files
     history: dict[str, history.Entry]
     new: list[Script]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there is a new migration, or a new or changed ``schema.sql``."""
+        script = self.files.functions
+        entry = self.history.get(script.name) if script else None
+        changed = script is not None and (entry is None or entry.checksum != script.checksum)
+        return bool(self.new) or changed
 
     @property
     def applied(self) -> list[Script]:

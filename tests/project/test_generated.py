@@ -57,6 +57,19 @@ WITHOUT_TITLE = {
 }
 
 
+# Asks for one connection more than there are.
+BUSY = """
+from {package}.lib.base import BaseController
+from {package}.model.meta import manager
+
+
+class BusyController(BaseController):
+    def index(self):
+        handles = []
+        while True:
+            handles.append(manager.open())
+"""
+
 # Holds a connection until that was logged.
 HOLDING = """
 import time
@@ -370,6 +383,70 @@ class TestCommands:
 
             wait_until(changed)
 
+    def test_serve_with_reload_applies_a_changed_schema_where_it_is_told_to(self, project):
+        model = project / "helloworld/model"
+        ini = project / "development.ini"
+        ini.write_text(ini.read_text().replace("#simpycity.apply_schema", "simpycity.apply_schema"))
+        with served(project, "development.ini", "--reload") as address:
+            visitor = Visitor(address)
+            visitor.get("/notes")
+            assert visitor.status == 200
+            (model / "migrations/0002_motto.sql").write_text(
+                "INSERT INTO note (title) VALUES ('From a migration');"
+            )
+
+            schema = model / "schema.sql"
+
+            def changed():
+                # Until the reloader has seen a file once, it takes a change for its beginning.
+                schema.touch()
+                try:
+                    return "From a migration" in visitor.get("/notes")
+                except (OSError, http.client.HTTPException):
+                    return False
+
+            wait_until(changed)
+            # A mistake is told, and waited for.
+            text = schema.read_text()
+            schema.write_text(text + "SELECT nix;")
+            log = project / "serve.log"
+
+            def told():
+                schema.touch()
+                return 'column "nix" does not exist' in log.read_text()
+
+            wait_until(told)
+            assert "Traceback" not in log.read_text()
+            schema.write_text(text)
+            wait_until(changed)
+
+    def test_in_development_an_error_of_a_database_that_is_behind_says_so(self, project):
+        set_up(project)
+        schema = project / "helloworld/model/schema.sql"
+        with served(project) as address:
+            visitor = Visitor(address)
+            run_sql(project, "DROP FUNCTION note_add")
+            visitor.get("/notes")
+            # Somebody has dropped it: the files have nothing that is new.
+            page = visitor.post("/notes", title="Milk", body="", **visitor.token())
+            assert visitor.status == 500
+            assert "The database is behind" not in page
+            schema.write_text(schema.read_text() + "-- as another branch has it\n")
+            visitor.get("/notes")
+            page = visitor.post("/notes", title="Milk", body="", **visitor.token())
+            assert "The database is behind its files: paster setup-app development.ini" in page
+        log = (project / "serve.log").read_text()
+        assert "The database is behind its files: paster setup-app development.ini" in log
+
+
+def run_sql(project, statement):
+    """Run a statement in the project's database, beside the project."""
+    (dsn,) = re.findall(r"(?m)^simpycity\.dsn = (.*)", (project / "development.ini").read_text())
+    link = psycopg2.connect(dsn)
+    link.cursor().execute(statement)
+    link.commit()
+    link.close()
+
 
 class TestProduction:
     @pytest.fixture
@@ -428,6 +505,18 @@ class TestProduction:
             assert ("as changed" in visitor.get("/")) == (ini == "development.ini")
         with served(production, ini) as address:
             assert "as changed" in Visitor(address).get("/")
+
+    def test_where_all_connections_are_in_use_it_says_when_to_ask_again(self, production, dsn):
+        settings = "simpycity.max_overflow = 0\nsimpycity.pool_timeout = 0.1"
+        change(production / "production.ini", "simpycity.dsn", f"{dsn}\n{settings}")
+        add_controller(production, "busy", BUSY)
+        with served(production, "production.ini") as address:
+            visitor = Visitor(address)
+            page = visitor.get("/busy/index")
+            assert visitor.status == 503
+            assert visitor.headers["Retry-After"] == "10"
+            assert "Please try again later" in page
+        assert "PoolTimeout" in (production / "serve.log").read_text()
 
     def test_an_error_shows_a_page_of_the_application_and_no_debugger(self, production, dsn):
         change(production / "production.ini", "simpycity.dsn", dsn)
