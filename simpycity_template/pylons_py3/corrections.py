@@ -406,6 +406,20 @@ CORRECTIONS = [
         "            import code; py_prefix",
     ),
     Correction(
+        "a transaction that the shell leaves open",
+        "pylons.commands",
+        why="An idle prompt kept its transaction open, and with it locks that others wait for.",
+        old="shell = code.InteractiveConsole(locals=locs)",
+        new="shell = _py3.console(locs)",
+    ),
+    Correction(
+        "a transaction that the shell leaves open, with IPython",
+        "pylons.commands",
+        why="An idle prompt kept its transaction open, and with it locks that others wait for.",
+        old="shell = InteractiveShellEmbed(banner2=banner)",
+        new="shell = _py3.with_ipython(InteractiveShellEmbed(banner2=banner), locs)",
+    ),
+    Correction(
         "the text of make-config",
         "pylons.util",
         why="A template is text, and pkg_resources gives bytes.",

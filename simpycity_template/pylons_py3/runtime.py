@@ -261,3 +261,17 @@ class _Plugin:
 
 
 nose = SimpleNamespace(plugins=SimpleNamespace(Plugin=_Plugin))
+
+
+def console(names):
+    """Return the console of ``paster shell``."""
+    from simpycity_template.paster.shell import Console, Transaction
+
+    return Console(names, Transaction())
+
+
+def with_ipython(shell, names):
+    """Return IPython's shell, with what our console does."""
+    from simpycity_template.paster import shell as ours
+
+    return ours.with_ipython(shell, names)
