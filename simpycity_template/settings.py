@@ -68,6 +68,8 @@ class Settings:
         schema_lock_timeout: seconds for which ``setup-app`` waits for a lock in the database; 0 is
             for ever.
         apply_schema: whether ``paster serve --reload`` applies migrations and functions first.
+        check_functions: whether the declared functions are compared with the database when the
+            application starts, and in the error of a call without one.
         tag_statements: whether each statement begins with a comment that names its holder.
         status_page: who may see the page ``/_connections``, as networks; none is nobody.
         default: whether queries that name no manager use this one.
@@ -84,6 +86,7 @@ class Settings:
     hold_warning: float = 0.0
     schema_lock_timeout: float = 5.0
     apply_schema: bool = False
+    check_functions: bool = False
     tag_statements: bool = False
     status_page: tuple[Network, ...] = ()
     default: bool = True
@@ -283,6 +286,7 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "hold_warning": _number(float, "a number of seconds", 0, SECONDS_MAX),
     "schema_lock_timeout": _number(float, "a number of seconds", 0, SECONDS_MAX / 1000),
     "apply_schema": _one_of(TRUTH),
+    "check_functions": _one_of(TRUTH),
     "tag_statements": _one_of(TRUTH),
     "status_page": networks,
     "default": _one_of(TRUTH),

@@ -7,7 +7,7 @@ import psycopg2
 from psycopg2 import errors
 from psycopg2.extensions import connection as psycopg2_connection
 
-from simpycity_template.schema.statements import statements
+from simpycity_template.driver.sql_text import statements
 
 _PREPARED = {"select", "insert", "update", "delete", "merge", "values", "with", "table"}
 _PLACEHOLDER = re.compile(r"%(s|%)")

@@ -1,5 +1,6 @@
 """Loads an application for a command that looks at its managers."""
 
+import logging
 import os
 
 from paste.deploy import loadapp
@@ -19,6 +20,8 @@ def managers_of(ini: str) -> list[Manager]:
     """
     if not os.path.isfile(ini.partition("#")[0]):
         raise BadCommand(f"There is no file {ini}; name the application's INI file.")
+    # What a command shows is not mixed with what the application would say at its start.
+    logging.getLogger("simpycity_template.functions.startup").disabled = True
     try:
         loadapp(f"config:{ini}", relative_to=os.getcwd())
     except BadCommand:

@@ -1,5 +1,7 @@
 """Corrects how Simpycity's query objects run: what is sent again, what ``%`` means, what they tell."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
@@ -15,6 +17,21 @@ from simpycity_template.simpycity_patches.corrects import corrects
 from simpycity_template.simpycity_patches.cursor import connection_of, was_never_sent
 from simpycity_template.simpycity_patches.parameters import by_parameters, forget_parameters
 from simpycity_template.simpycity_patches.to_sql import PLAIN
+
+_NO_SUCH_FUNCTION = (
+    psycopg2.errors.UndefinedFunction,
+    psycopg2.errors.AmbiguousFunction,
+    psycopg2.errors.WrongObjectType,
+)
+
+UNDEFINED_FUNCTION = "42883"
+
+_explainers: list[Callable[[Any, Any], str]] = []
+
+
+def explain_with(explain: Callable[[Any, Any], str]) -> None:
+    """Add to the error of a call without a function what ``explain(query, manager)`` returns."""
+    _explainers[:] = [explain]
 
 
 @corrects(meta_query)
@@ -112,8 +129,9 @@ class Query:
                     break
         try:
             cursor.execute(query, arguments)
-        except psycopg2.errors.UndefinedFunction as error:
+        except _NO_SUCH_FUNCTION as error:
             forget_parameters(self)
+            _say_which(self, error, handle)
             _tell_left_out(self, error, extra_opt)
             raise
         except psycopg2.OperationalError:
@@ -197,11 +215,23 @@ def _whole_call(columns: str, function: str, arguments: int) -> str:
     return call_text(columns, function, Sent(arguments), "from")
 
 
+def _say_which(query: Any, error: psycopg2.Error, handle: Any) -> None:
+    """Say in an error of PostgreSQL's which declaration it is about."""
+    # Where it is of the function's body, there is a context.
+    if query.takes_all or error.diag.context:
+        return
+    said = [str(error).rstrip(), f"{called(query)} is called{declared(query)}"]
+    manager = getattr(handle, "manager", None)
+    for explain in _explainers if manager else ():
+        with suppress(psycopg2.Error, RuntimeError):
+            said.append(explain(query, manager))
+    error.args = ("\n".join(filter(None, said)),)
+
+
 def _tell_left_out(query: Any, error: psycopg2.Error, options: dict[str, Any] | None) -> None:
     """Raise a TypeError where arguments were left out and no function can be called without them."""
     sent = (options or {}).get("sent")
-    # Where the error is of the function's body, there is a context.
-    if sent is None or error.diag.context:
+    if sent is None or error.diag.context or error.pgcode != UNDEFINED_FUNCTION:
         return
     given = [*query.args[: sent.positional], *sent.named]
     missing = [name for name in query.args if name not in given]
