@@ -183,7 +183,7 @@ def make_manager(dsn: str) -> Iterator[Callable[..., Manager]]:
 
     def make(name: str = "", default: bool = True, **settings: object) -> Manager:
         manager = get_manager(name or f"test {next(_manager_numbers)}")
-        given = {"dsn": dsn, "pool_timeout": 5, **settings}
+        given = {"dsn": dsn, "pool_timeout": 60, **settings}
         config = {f"simpycity.{key}": value for key, value in given.items()}
         manager.configure(config, default=default)
         made.append(manager)
@@ -228,7 +228,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    browser.implicitly_wait(10)
+    browser.implicitly_wait(60)
     yield browser
     browser.quit()
 

@@ -1,12 +1,12 @@
 """A mail server of one test."""
 
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import Message
 
 from aiosmtpd import handlers
 from aiosmtpd.controller import Controller
+from support import free_port
 
 
 class Box(handlers.Message):
@@ -23,9 +23,7 @@ class Box(handlers.Message):
 @contextmanager
 def smtp_server() -> Iterator[Controller]:
     """Run a mail server on loopback, whose handler keeps what it gets in ``box``."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    server = Controller(Box(), hostname="127.0.0.1", port=port)
+    server = Controller(Box(), hostname="127.0.0.1", port=free_port())
     server.start()
     try:
         yield server

@@ -3,10 +3,8 @@
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -16,6 +14,8 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+from support import PATIENCE, free_port, until
+
 PASTER = str(Path(sys.executable).with_name("paster"))
 ENGINES = ["mako", "jinja2", "genshi"]
 
@@ -23,7 +23,7 @@ ENGINES = ["mako", "jinja2", "genshi"]
 def run(*command: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run a command to its end, without a terminal."""
     options.setdefault("stdin", subprocess.DEVNULL if "input" not in options else None)
-    options.setdefault("timeout", 120)
+    options.setdefault("timeout", PATIENCE)
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, **options)
 
 
@@ -56,12 +56,6 @@ def change(file: Path, setting: str, value: str) -> None:
     file.write_text(text)
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @contextmanager
 def served(
     project: Path, ini: str = "development.ini", *options: str, python: Path | None = None
@@ -81,14 +75,14 @@ def served(
             start_new_session=True,
         )
         try:
-            wait_until(lambda: answers(address) or server.poll() is not None)
+            until(lambda: answers(address) or server.poll() is not None)
             assert server.poll() is None, log.read_text()
             yield address
         finally:
             # The whole group: with --reload there are two processes.
             os.killpg(server.pid, signal.SIGINT)
             try:
-                server.wait(30)
+                server.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 os.killpg(server.pid, signal.SIGKILL)
                 raise
@@ -97,20 +91,12 @@ def served(
 def answers(address: str, path: str = "/style.css") -> bool:
     """Tell whether a server listens there, whatever it answers."""
     try:
-        urllib.request.urlopen(address + path, timeout=30).close()
+        urllib.request.urlopen(address + path, timeout=PATIENCE).close()
     except urllib.error.HTTPError:
         return True
     except OSError:
         return False
     return True
-
-
-def wait_until(condition: Any, seconds: float = 60.0) -> None:
-    """Return as soon as the condition holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 class Visitor:
@@ -148,7 +134,7 @@ class Visitor:
     def _open(self, path: str, data: bytes | None, headers: dict[str, str] | None = None) -> str:
         request = urllib.request.Request(self.address + path, data, headers or {})
         try:
-            answer = self._opener.open(request, timeout=60)
+            answer = self._opener.open(request, timeout=PATIENCE)
         except urllib.error.HTTPError as error:
             answer = error
         with answer:

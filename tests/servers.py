@@ -7,9 +7,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from socket import create_server
 
 import psycopg2
+from support import free_port
 
 from simpycity_template import embedded
 
@@ -29,8 +29,7 @@ class OwnServer:
         """
         self.programs = programs
         self.cluster = folder / "cluster"
-        with create_server(("127.0.0.1", 0)) as free:
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.options = options
         self.dsn = f"host=127.0.0.1 port={self.port} user=postgres dbname=postgres sslmode=prefer"
 

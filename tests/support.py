@@ -2,12 +2,15 @@
 
 import gc
 import os
+import socket
 import subprocess
 import sys
 import threading
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 from time import monotonic, sleep
 from typing import Any
 
@@ -16,6 +19,10 @@ from psycopg2.extensions import connection
 from simpycity.core import Raw
 
 from simpycity_template import manager as manager_module
+
+# How many seconds a state is waited for. It is longer than the busiest machine takes, and nobody
+# waits so long where all is well: who waits for a time of its own, expects something of the machine.
+PATIENCE = 300.0
 
 pid = Raw("SELECT pg_backend_pid() AS pid")
 
@@ -30,13 +37,30 @@ def in_use(manager: Any) -> list[Any]:
     return [entry for entry in manager.status() if entry.state == "in use"]
 
 
-def until(condition: Callable[[], Any], seconds: float = 60) -> Any:
+def until(condition: Callable[[], Any]) -> Any:
     """Wait until ``condition`` is true, and return what it returned."""
-    deadline = monotonic() + seconds
+    deadline, pause = monotonic() + PATIENCE, 0.002
     while not (result := condition()):
         assert monotonic() < deadline, "waited in vain"
-        sleep(0.005)
+        sleep(pause)
+        # Soon at first, and later without taking the processor from what is waited for.
+        pause = min(pause * 1.5, 0.05)
     return result
+
+
+# Those of one process of pytest, below those that the kernel gives to clients: none of them, and no
+# other process of this run, takes a port between its choice and the moment when a server listens.
+_first_port = 10_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_ports = (_first_port + (os.getpid() + number) % 2_000 for number in count())
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    for port in _ports:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError
 
 
 def end_session(witness: connection, session: int) -> None:
@@ -53,7 +77,7 @@ def without_reader(command: list[str], **options: Any) -> subprocess.CompletedPr
     os.close(nobody)
     try:
         return subprocess.run(
-            command, stdout=output, stderr=subprocess.PIPE, text=True, timeout=60, **options
+            command, stdout=output, stderr=subprocess.PIPE, text=True, timeout=PATIENCE, **options
         )
     finally:
         os.close(output)
@@ -71,7 +95,7 @@ def in_thread(work: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join(60)
+    thread.join(PATIENCE)
     result, error = outcome[0]
     if error:
         raise error

@@ -6,12 +6,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
-from projects import Visitor, free_port, wait_until
+from projects import Visitor
+from support import PATIENCE, free_port, until
 
 DEMO = Path(__file__).parent.parent / "demo.py"
 
@@ -72,20 +72,17 @@ def test_it_leads_to_a_page_and_ends_all_that_it_started(start, tmp_path, end, c
     assert "HelloWorld is running" in Visitor(address).get("/")
     assert "There are no notes yet." in Visitor(address).get("/notes")
     demo.send_signal(end)
-    assert demo.wait(30) == code
-    wait_until(lambda: not processes(tmp_path), 90)
+    assert demo.wait(PATIENCE) == code
+    until(lambda: not processes(tmp_path))
 
     port = free_port()
-    began = time.monotonic()
     demo = start(port)
     address, steps = read_address(demo)
     assert address == f"http://127.0.0.1:{port}"
     assert steps == ["paster setup-app", "paster serve"]
-    # Seconds even on a busy machine.
-    assert time.monotonic() - began < 30
     demo.send_signal(end)
-    demo.wait(30)
-    wait_until(lambda: not processes(tmp_path), 90)
+    demo.wait(PATIENCE)
+    until(lambda: not processes(tmp_path))
 
 
 def test_a_port_that_is_taken_is_told_in_one_sentence(start, tmp_path):
@@ -93,12 +90,12 @@ def test_a_port_that_is_taken_is_told_in_one_sentence(start, tmp_path):
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         demo = start(taken.getsockname()[1])
-        said, _ = demo.communicate(timeout=30)
+        said, _ = demo.communicate(timeout=PATIENCE)
     assert demo.returncode == 1
     assert re.fullmatch(r"Port \d+ cannot be used .*PORT=8080 make demo\n", said)
     assert not (tmp_path / ".demo").exists()
 
 
 def test_a_number_that_is_no_port_is_told_in_one_sentence(start):
-    said, _ = start(99999).communicate(timeout=30)
+    said, _ = start(99999).communicate(timeout=PATIENCE)
     assert re.fullmatch(r"Port 99999 cannot be used .*\n", said)

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urldefrag
 import pytest
 from pages import PAGES, ROOT, blocks, shape
 from psycopg2.extensions import parse_dsn
+from support import PATIENCE
 
 import simpycity_template
 from simpycity_template import Manager
@@ -129,7 +130,7 @@ def test_the_python_on_a_page_runs_from_top_to_bottom(page, server, dsn):
         text=True,
         env=environment,
         cwd=ROOT,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert run.returncode == 0, run.stderr
     for shown in [one for one in blocks(page) if one.name == "printed"]:

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from pages import ROOT, blocks, shape, tree, typed
 from projects import Visitor, change, create, paster, served
 from simpycity.core import Raw
-from support import until
+from support import PATIENCE, until
 
 from simpycity_template import PoolTimeout, get_manager
 
@@ -43,7 +43,7 @@ def shell(command, cwd):
     if "--watch" in command:
         first = process.stdout.readline()
         process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=120)
+    rest, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, f"{command}\n{first}{rest}"
     return first + rest
 
@@ -117,7 +117,7 @@ def test_an_exhausted_pool_is_told_as_the_page_shows(dsn):
     def run():
         with manager.scope("report"):
             sales(2026)
-            go_on.wait(60)
+            go_on.wait(PATIENCE)
 
     manager = get_manager("helloworld")
     manager.configure(
@@ -135,7 +135,7 @@ def test_an_exhausted_pool_is_told_as_the_page_shows(dsn):
             manager.open()
     finally:
         go_on.set()
-        holder.join(10)
+        holder.join(PATIENCE)
         manager.dispose()
     (shown,) = blocks(CONNECTIONS, "text")
     assert re.fullmatch(shape(shown.text), str(raised.value).strip())

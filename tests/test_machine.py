@@ -27,7 +27,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from simpycity.core import Raw
-from support import end_session, fork, in_use, until
+from support import PATIENCE, end_session, fork, in_use, until
 
 from simpycity_template import PoolTimeout, TransactionLost, get_manager
 from simpycity_template.middleware import ManagerMiddleware
@@ -67,7 +67,7 @@ class Worker:
     def do(self, task):
         outcome = queue.SimpleQueue()
         self.tasks.put((task, outcome))
-        result, error = outcome.get(timeout=60)
+        result, error = outcome.get(timeout=PATIENCE)
         try:
             if error is not None:
                 raise error

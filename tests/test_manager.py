@@ -19,7 +19,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from simpycity.core import Function, FunctionTyped, Query, Raw
 from simpycity.handle import Handle
 from simpycity.model import SimpleModel
-from support import backend, end_session, in_thread, in_use, pid, until
+from support import PATIENCE, backend, end_session, in_thread, in_use, pid, until
 
 from simpycity_template import TransactionLost, embedded, get_manager
 from simpycity_template.driver import disconnect as last_words
@@ -124,7 +124,7 @@ class TestNames:
 
     def test_configuring_again_with_the_same_settings_keeps_the_connections(self, manager, dsn):
         before = backend()
-        manager.configure({"simpycity.dsn": dsn, "simpycity.pool_timeout": 5})
+        manager.configure({"simpycity.dsn": dsn, "simpycity.pool_timeout": 60})
         assert backend() == before
 
     def test_other_settings_close_what_the_old_ones_opened(self, manager, dsn, witness_in):
@@ -141,17 +141,17 @@ class TestNames:
 
         def start(directory, database):
             starts.set()
-            configured.wait(20)
+            configured.wait(PATIENCE)
             return make_dsn(dsn, dbname="postgres")
 
         monkeypatch.setattr(embedded, "dsn", start)
         manager = make_manager(dsn="embedded:/started")
         with ThreadPoolExecutor(1) as threads:
             started = threads.submit(manager.dsn)
-            starts.wait(20)
+            starts.wait(PATIENCE)
             manager.configure({"simpycity.dsn": dsn})
             configured.set()
-            started.result(20)
+            started.result(PATIENCE)
         assert manager.dsn() == dsn
         assert manager.handle().conn.info.dbname == parse_dsn(dsn)["dbname"]
 
@@ -771,7 +771,7 @@ class TestFirstErrors:
 
     def test_a_statement_timeout(self, manager):
         Raw("SET LOCAL statement_timeout = 10")()
-        self.fails(Raw("SELECT pg_sleep(5)"), errors.QueryCanceled, "statement timeout")
+        self.fails(Raw("SELECT pg_sleep(1000)"), errors.QueryCanceled, "statement timeout")
 
     def test_a_lock_timeout(self, manager, notes, other):
         other.execute("LOCK notes")
@@ -788,7 +788,7 @@ class TestFirstErrors:
         until(lambda: witness_in("SELECT 1 FROM pg_locks WHERE NOT granted"))
         self.fails(Raw("SELECT pg_advisory_xact_lock(1)"), errors.DeadlockDetected, "deadlock")
         manager.cleanup()
-        waits.join(20)
+        waits.join(PATIENCE)
 
     def test_a_serialization_failure(self, make_manager, notes, other):
         make_manager(isolation_level="REPEATABLE READ")
@@ -799,7 +799,7 @@ class TestFirstErrors:
         self.fails(update, errors.SerializationFailure, "could not serialize")
 
     # Its own session, so that the statement is under way.
-    TERMINATE = Raw("SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(20)")
+    TERMINATE = Raw("SELECT pg_terminate_backend(pg_backend_pid()), pg_sleep(1000)")
     SHUTDOWN = (errors.AdminShutdown, "FATAL:  terminating connection due to administrator command")
 
     def test_an_administrators_command(self, manager):
@@ -839,16 +839,17 @@ class TestFirstErrors:
     def test_the_servers_patience_with_a_transaction_that_is_committed_too_late(
         self, manager, notes, gone
     ):
-        Raw("SET LOCAL idle_in_transaction_session_timeout = 10")()
         told = pytest.raises(TransactionLost, match="due to idle-in-transaction timeout")
         with told, manager.transaction():
             insert(1)
+            Raw("SET LOCAL idle_in_transaction_session_timeout = 10")()
             gone(manager.handle().conn.backend_pid)
         assert notes() == []
 
     def test_the_servers_limit_for_a_transaction(self, manager):
-        Raw("SET LOCAL transaction_timeout = 10")()
-        sleep, error = Raw("SELECT pg_sleep(20)"), errors.TransactionTimeout
+        # In one message: the limit could pass before the next.
+        sleep = Raw("SET LOCAL transaction_timeout = 10; SELECT pg_sleep(1000)")
+        error = errors.TransactionTimeout
         self.fails(sleep, error, "due to transaction timeout", then=TransactionLost)
 
     def test_the_servers_patience_with_an_idle_session(self, manager, gone):
@@ -1110,10 +1111,10 @@ class TestDispose:
         def sleep():
             manager.handle().execute("SELECT 1")
             running.set()
-            Raw("SELECT pg_sleep(60)")()
+            Raw("SELECT pg_sleep(1000)")()
 
         def dispose():
-            running.wait(10)
+            running.wait(PATIENCE)
             manager.dispose()
 
         disposer = threading.Thread(target=dispose)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from simpycity.core import Raw
-from support import backend, in_thread, until
+from support import PATIENCE, backend, in_thread, until
 
 from simpycity_template.middleware import ManagerMiddleware
 
@@ -242,12 +242,12 @@ def test_a_body_that_another_thread_sends_is_whole(manager, witness):
         with manager.scope("lock"):
             lock()
             another_request()
-            assert sender.submit(next, body).result(20) == b"1"
+            assert sender.submit(next, body).result(PATIENCE) == b"1"
             another_request()
             rest = sender.submit(list, body)
             until(waits)
             another_request()
-        assert rest.result(20) == [b"2"]
+        assert rest.result(PATIENCE) == [b"2"]
 
 
 def test_a_body_is_freed_by_the_next_request_of_the_thread_that_sent_the_last_piece(
@@ -255,9 +255,9 @@ def test_a_body_is_freed_by_the_next_request_of_the_thread_that_sent_the_last_pi
 ):
     body = request(streaming, manager)
     with ThreadPoolExecutor(1) as sender:
-        assert sender.submit(next, body).result(20) == b"1"
+        assert sender.submit(next, body).result(PATIENCE) == b"1"
         assert in_use() == ["GET /notes/7"]
-        sender.submit(request, lambda *args: [b""], manager).result(20)
+        sender.submit(request, lambda *args: [b""], manager).result(PATIENCE)
     assert in_use() == []
     with pytest.raises(RuntimeError, match="was cut"):
         next(body)
@@ -369,16 +369,16 @@ def test_a_body_that_is_closed_while_it_is_sent_keeps_no_connection(manager, in_
     class Slow(Endless):
         def __next__(self):
             asked.set()
-            closed.wait(20)
+            closed.wait(PATIENCE)
             return super().__next__()
 
     body = request(lambda *args: Slow(), manager)
     with ThreadPoolExecutor(1) as sender:
         piece = sender.submit(next, body)
-        asked.wait(20)
+        asked.wait(PATIENCE)
         body.close()
         closed.set()
-        assert piece.result(20)
+        assert piece.result(PATIENCE)
     assert (next(body, "ended"), in_use()) == ("ended", [])
 
 
@@ -419,12 +419,12 @@ def test_two_threads_at_one_stream_keep_their_own_scopes(manager):
     class Body:
         def __iter__(self):
             inside.set()
-            go_on.wait(10)
+            go_on.wait(PATIENCE)
             yield b""
 
         def close(self):
             go_on.set()
-            sender.join(10)
+            sender.join(PATIENCE)
 
     body = request(lambda *args: Body(), manager)
     theirs = []
@@ -438,7 +438,7 @@ def test_two_threads_at_one_stream_keep_their_own_scopes(manager):
     mine = backend()
     sender = threading.Thread(target=send)
     sender.start()
-    inside.wait(10)
+    inside.wait(PATIENCE)
     body.close()
     assert backend() == mine
     assert theirs == [theirs[0]] * 2 != [mine] * 2

@@ -67,7 +67,7 @@ def proxied(proxy, table, monkeypatch):
     database = parse_dsn(table.dsn)["dbname"]
     address = {"host": "127.0.0.1", "port": proxy.port(), "sslmode": "disable"}
     dsn = make_dsn(dbname=database, user="postgres", gssencmode="disable", **address)
-    manager.configure({"simpycity.dsn": dsn, "simpycity.pool_timeout": 5})
+    manager.configure({"simpycity.dsn": dsn, "simpycity.pool_timeout": 60})
     yield
     proxy.arm()
     manager.cleanup()

@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 from docutils import nodes
 from pages import PAGES, ROOT, blocks, tree, typed
-from projects import Visitor, answers, change, free_port, run, wait_until
+from projects import Visitor, answers, change, run
+from support import PATIENCE, free_port, until
 
 BY_HAND, WITH_ANSWERS, SIZING = (typed(block.text) for block in blocks("README.txt", "console"))
 *BEFORE, SERVE = BY_HAND
@@ -39,7 +40,7 @@ class Machine:
         """Type commands into one shell, as in a login of its own."""
         done = run(
             "/bin/bash", "-ec", "\n".join(commands),
-            cwd=cwd, env=self.environment, input=answered, timeout=280,
+            cwd=cwd, env=self.environment, input=answered, timeout=PATIENCE,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -93,13 +94,13 @@ def test_the_way_by_hand_leads_to_a_project_that_runs(machine, checkout):
     )
     try:
         address = f"http://127.0.0.1:{port}"
-        wait_until(lambda: answers(address) or server.poll() is not None)
+        until(lambda: answers(address) or server.poll() is not None)
         visitor = Visitor(address)
         assert "HelloWorld is running" in visitor.get("/")
         assert visitor.get("/notes") and visitor.status == 200
     finally:
         os.killpg(server.pid, signal.SIGINT)
-        server.wait(30)
+        server.wait(PATIENCE)
 
 
 def test_the_commands_with_answers_and_for_sizing_run(machine, programs, tmp_path):

@@ -7,18 +7,16 @@ import subprocess
 import sys
 import threading
 from socket import create_connection
-from time import monotonic
 
 import psycopg2
 import pytest
 import servers
-from projects import PASTER, answers, free_port
+from projects import PASTER, answers
 from psycopg2.errors import QueryCanceled
 from simpycity.core import Raw
-from support import backend, in_use, until
+from support import PATIENCE, backend, free_port, in_use, until
 
 from simpycity_template import TransactionLost
-from simpycity_template.driver.connection import END_TIMEOUT
 
 # Threads that hold connections in every state, and a main thread that ends in the given way.
 PROGRAM = """
@@ -37,12 +35,12 @@ busy = threading.Barrier(6)
 def sleeping():
     manager.handle().conn
     busy.wait()
-    Raw("SELECT pg_sleep(60)")()
+    Raw("SELECT pg_sleep(1000)")()
 
 def in_transaction():
     Raw("INSERT INTO seen VALUES (1)")()
     busy.wait()
-    time.sleep(60)
+    time.sleep(1000)
 
 def in_a_loop():
     busy.wait()
@@ -102,15 +100,13 @@ def test_however_a_program_ends_its_sessions_are_closed_politely(own_server, end
         text=True,
     )
     assert process.stdout.readline() == "ready\n"
-    until(lambda: own_server.query(SESSIONS + " AND query LIKE '%pg_sleep(60)'"))
-    began = monotonic()
+    until(lambda: own_server.query(SESSIONS + " AND query LIKE '%pg_sleep(1000)'"))
     if end in SIGNALS:
         # It is waiting for a line now. A signal on its way into a wait would not end that.
         process.send_signal(SIGNALS[end])
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     else:
-        process.communicate("go on\n", timeout=30)
-    assert monotonic() - began < 20
+        process.communicate("go on\n", timeout=PATIENCE)
     until(lambda: not own_server.query(SESSIONS))
     assert own_server.query("SELECT count(*) FROM seen") == [(0,)]
     assert impolite(log, before) == []
@@ -123,7 +119,7 @@ from simpycity_template import get_manager
 
 manager = get_manager("frozen")
 manager.configure({"simpycity.dsn": sys.argv[1]})
-threading.Thread(target=Raw("SELECT pg_sleep(60)"), daemon=True).start()
+threading.Thread(target=Raw("SELECT pg_sleep(1000)"), daemon=True).start()
 sys.stdin.readline()
 """
 
@@ -133,12 +129,12 @@ def test_a_server_that_does_not_answer_holds_the_end_up_for_seconds_only(own_ser
     process = subprocess.Popen(
         [sys.executable, "-c", FROZEN, own_server.dsn], stdin=subprocess.PIPE, text=True
     )
-    sleeping = "pg_stat_activity WHERE application_name = 'frozen' AND query LIKE '%pg_sleep(60)'"
+    sleeping = "pg_stat_activity WHERE application_name = 'frozen' AND query LIKE '%pg_sleep(1000)'"
     until(lambda: own_server.query(f"SELECT 1 FROM {sleeping}"))
     postmaster = int((own_server.cluster / "postmaster.pid").read_text().split()[0])
     os.kill(postmaster, signal.SIGSTOP)
     try:
-        process.communicate("go on\n", timeout=END_TIMEOUT + 15)
+        process.communicate("go on\n", timeout=PATIENCE)
     finally:
         process.kill()
         os.kill(postmaster, signal.SIGCONT)
@@ -164,7 +160,7 @@ from simpycity_template.middleware import ManagerMiddleware
 def application(environ, start_response):
     Raw("INSERT INTO seen VALUES (1)")()
     if environ["PATH_INFO"] == "/hang":
-        Raw("SELECT pg_sleep(60)")()
+        Raw("SELECT pg_sleep(1000)")()
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"done"]
 
@@ -204,13 +200,13 @@ def test_paster_serve_closes_its_sessions_politely_with_a_request_in_flight(
         stderr=subprocess.STDOUT,
     )
     try:
-        until(lambda: answers(f"http://127.0.0.1:{port}") or process.poll() is not None, 60)
+        until(lambda: answers(f"http://127.0.0.1:{port}") or process.poll() is not None)
         in_flight = create_connection(("127.0.0.1", port))
         in_flight.sendall(b"GET /hang HTTP/1.0\r\n\r\n")
         sessions = "SELECT 1 FROM pg_stat_activity WHERE application_name = 'served'"
-        until(lambda: own_server.query(sessions + " AND query LIKE '%pg_sleep(60)'"))
+        until(lambda: own_server.query(sessions + " AND query LIKE '%pg_sleep(1000)'"))
         process.send_signal(sent)
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
     in_flight.close()
@@ -227,7 +223,7 @@ def test_dispose_ends_what_others_are_doing_and_the_next_use_begins_anew(manager
     def sleep():
         started.wait()
         try:
-            Raw("SELECT pg_sleep(60)")()
+            Raw("SELECT pg_sleep(1000)")()
         except psycopg2.Error as error:
             errors.append(error)
         finally:
@@ -238,11 +234,9 @@ def test_dispose_ends_what_others_are_doing_and_the_next_use_begins_anew(manager
         thread.start()
     started.wait()
     until(lambda: [entry.transaction for entry in in_use(manager)] == ["active"] * 4)
-    began = monotonic()
     manager.dispose()
     for thread in threads:
-        thread.join()
-    assert monotonic() - began < 10
+        thread.join(PATIENCE)
     # They were cancelled, not cut off.
     assert [type(error) for error in errors] == [QueryCanceled] * 4
     assert manager.status() == []

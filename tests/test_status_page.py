@@ -13,7 +13,7 @@ from wsgiref.util import setup_testing_defaults
 import pytest
 from selenium.webdriver.common.by import By
 from simpycity.core import Raw
-from support import in_child, in_thread, until
+from support import PATIENCE, in_child, in_thread, until
 
 from simpycity_template import PoolTimeout
 from simpycity_template.middleware import ManagerMiddleware
@@ -62,7 +62,7 @@ def served(application):
             yield f"http://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
-            thread.join(10)
+            thread.join(PATIENCE)
 
 
 @contextmanager
@@ -73,7 +73,7 @@ def forgetful_thread(manager, label):
     def hold_on():
         with manager.scope(label):
             sleeper("x")
-            go_on.wait(60)
+            go_on.wait(PATIENCE)
 
     thread = threading.Thread(target=hold_on, name="forgetful")
     thread.start()
@@ -82,7 +82,7 @@ def forgetful_thread(manager, label):
         yield
     finally:
         go_on.set()
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 def test_without_the_setting_there_is_no_page(manager):

@@ -138,7 +138,7 @@ def test_the_sum_is_exact_and_each_acknowledged_transfer_is_there_once(
     killer = threading.Thread(target=kill)
     for thread in [*threads, killer]:
         thread.start()
-    until(lambda: sum(len(c.told["committed"]) for c in clerks) > each * THREADS / 2, seconds=300)
+    until(lambda: sum(len(c.told["committed"]) for c in clerks) > each * THREADS / 2)
     own_server.restart()
     for thread in threads:
         thread.join()

@@ -11,8 +11,9 @@ import textwrap
 from pathlib import Path
 
 from pages import blocks, shape, typed
-from projects import Visitor, answers, change, free_port, wait_until
+from projects import Visitor, answers, change
 from psycopg2.extensions import parse_dsn
+from support import PATIENCE, free_port, until
 
 
 class Reader:
@@ -44,7 +45,7 @@ class Reader:
         elif words[:2] != ["pip", "install"]:
             done = subprocess.run(
                 words, cwd=self.cwd, env=self.environment, capture_output=True, text=True,
-                timeout=120, check=False,
+                timeout=PATIENCE, check=False,
             )  # fmt: skip
             assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
             self.printed = done.stdout
@@ -73,7 +74,7 @@ class Reader:
                 words, cwd=self.cwd, env=self.environment, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip
-        wait_until(lambda: answers(self.address) or self.server.poll() is not None)
+        until(lambda: answers(self.address) or self.server.poll() is not None)
         assert self.server.poll() is None, (self.cwd / "serve.log").read_text()
 
     @property
@@ -83,7 +84,7 @@ class Reader:
     def stop(self):
         if self.server is not None:
             os.killpg(self.server.pid, signal.SIGINT)
-            self.server.wait(30)
+            self.server.wait(PATIENCE)
             self.server = None
 
 
@@ -100,7 +101,7 @@ def test_the_wiki_can_be_built_tested_searched_for_a_leak_and_deployed(tmp_path,
             if "paster connections" in body:
                 reader.serve(["paster", "serve", "development.ini"])
                 visit(reader)
-                wait_until(lambda: hold_of(reader, "page counter") > 1)
+                until(lambda: hold_of(reader, "page counter") > 1)
             reader.type(step.language, step.caption, body)
             if "pytest -q" in body:
                 assert " passed" in reader.printed

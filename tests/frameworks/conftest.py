@@ -16,6 +16,7 @@ import psycopg2
 import pytest
 from pages import blocks, typed
 from psycopg2.extensions import parse_dsn
+from support import PATIENCE
 from waiting import eventually
 
 
@@ -48,7 +49,7 @@ class Project:
             input=typed,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
         if check:
             assert run.returncode == 0, run.stderr
@@ -72,7 +73,7 @@ class Project:
         finally:
             process.terminate()
             try:
-                process.wait(20)
+                process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -118,14 +119,14 @@ class Site:
     def get(self, path: str, data: bytes | None = None) -> tuple[int, str]:
         """GET, or POST ``data``: the status and the body."""
         try:
-            with urllib.request.urlopen(self.address + path, data, timeout=30) as response:
+            with urllib.request.urlopen(self.address + path, data, timeout=PATIENCE) as response:
                 return response.status, response.read().decode()
         except HTTPError as error:
             return error.code, error.read().decode()
 
     def abandon(self, path: str) -> None:
         """GET, and go away after the first bytes of the body."""
-        response = urllib.request.urlopen(self.address + path, timeout=30)
+        response = urllib.request.urlopen(self.address + path, timeout=PATIENCE)
         assert response.read(1)
         response.close()
 
@@ -152,11 +153,11 @@ class Sessions:
 
     def are_free(self) -> bool:
         """Whether soon none is in a transaction any more: a response is sent before its end."""
-        return bool(eventually(lambda: not self.in_transaction(), seconds=10))
+        return bool(eventually(lambda: not self.in_transaction()))
 
     def are_gone(self) -> bool:
         """Whether soon there is none any more."""
-        return bool(eventually(lambda: not self.states(), seconds=10))
+        return bool(eventually(lambda: not self.states()))
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from simpycity_template.frameworks.celery import scope_tasks
 
 # SQLite's patience with the other processes, where the machine is busy.
 PATIENT = """
-broker_transport_options = {"connect_args": {"timeout": 30}}
-result_backend += "?timeout=30"
+broker_transport_options = {"connect_args": {"timeout": 300}}
+result_backend += "?timeout=300"
 broker_connection_retry_on_startup = True
 """
 
@@ -58,7 +58,7 @@ def label():
 def hangs():
     add("never committed")
     open("hanging", "w").close()
-    time.sleep(60)
+    time.sleep(1000)
 
 # Before the workers are forked.
 count()
@@ -71,7 +71,7 @@ import json, time, rough
 notes = rough.Raw("SELECT body, count(*) FROM note GROUP BY body")
 
 def results(sent):
-    return [repr(result.get(timeout=100, interval=0.05, propagate=False)) for result in sent]
+    return [repr(result.get(timeout=300, interval=0.05, propagate=False)) for result in sent]
 
 @rough.manager.scope("look")
 def stored():
@@ -85,11 +85,11 @@ def work():
         task.__name__: results([task.delay() for _ in range(6)])
         for task in (rough.fails, rough.unfinished)
     }
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + 300
     while stored().get("retried") != 6 and time.monotonic() < deadline:
         time.sleep(0.05)
     label = rough.label.delay()
-    ended["labelled"] = f"rough.label[{label.id}]" in label.get(timeout=100)
+    ended["labelled"] = f"rough.label[{label.id}]" in label.get(timeout=300)
     ended["created"] = max(map(int, created))
     ended["stored"] = stored()
     print(json.dumps(ended), flush=True)
@@ -118,22 +118,27 @@ with start_worker(rough.app, pool="threads", concurrency=4, perform_ping_check=F
 # reads it in its parent process.
 REVOKE = """
 import os, time, rough
+from celery import uuid
 from celery.contrib.testing.worker import start_worker
 
 rough.app.conf.update(
     broker_url="memory://", broker_transport_options={"polling_interval": 0.05}
 )
 with start_worker(
-    rough.app, pool="prefork", concurrency=2, perform_ping_check=False, shutdown_timeout=30
+    rough.app, pool="prefork", concurrency=2, perform_ping_check=False, shutdown_timeout=300
 ):
     hanging = rough.hangs.delay()
     while not os.path.exists("hanging"):
         time.sleep(0.05)
-    later = rough.create.apply_async(("never stored",), countdown=3)
-    rough.app.control.revoke([hanging.id, later.id], terminate=True)
+    # The worker knows that it is revoked before it gets it.
+    revoked = uuid()
+    rough.app.control.revoke(
+        [hanging.id, revoked], terminate=True, reply=True, limit=1, timeout=300
+    )
+    later = rough.create.apply_async(("never stored",), task_id=revoked)
     for result in (hanging, later):
-        print(type(result.get(timeout=40, interval=0.05, propagate=False)).__name__)
-    print(rough.unfinished.delay().get(timeout=40, interval=0.05, disable_sync_subtasks=False))
+        print(type(result.get(timeout=300, interval=0.05, propagate=False)).__name__)
+    print(rough.unfinished.delay().get(timeout=300, interval=0.05, disable_sync_subtasks=False))
 """
 
 
@@ -183,7 +188,7 @@ def test_no_task_of_the_threads_pool_leaves_a_session_behind(project, sessions):
     project.write("client.py", CLIENT)
     project.write("threads.py", THREADS)
     with project.start("threads.py") as (process, log):
-        eventually(lambda: "created" in log.read_text() or process.poll() is not None, seconds=100)
+        eventually(lambda: "created" in log.read_text() or process.poll() is not None)
         printed = [line for line in log.read_text().splitlines() if line.startswith("{")]
         assert printed, log.read_text()
         check(json.loads(printed[0]))

@@ -96,7 +96,7 @@ class Command(BaseCommand):
             thread.start()
         self.stdout.write("ready")
         self.stdout.flush()
-        time.sleep(60)
+        time.sleep(1000)
 
     def work(self):
         while True:

@@ -6,9 +6,9 @@ import pytest
 from asgiref.sync import sync_to_async
 from flask import Flask, Response
 from pages import block, typed
-from projects import free_port
 from psycopg2.extensions import parse_dsn
 from simpycity.core import Raw
+from support import free_port
 from werkzeug.test import EnvironBuilder
 
 from simpycity_template import get_manager

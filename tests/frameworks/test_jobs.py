@@ -57,12 +57,12 @@ def update(number, text):
 
 texts = ["/note milk", "/fail"] * 20
 bot.bot.process_new_updates([update(n, text) for n, text in enumerate(texts)])
-deadline = time.monotonic() + 30
+deadline = time.monotonic() + 300
 while len(replies) < 20 and time.monotonic() < deadline:
     time.sleep(0.05)
 with manager.scope("look"):
     print(len(replies), "replies,", bot.count().fetchone()[0], "notes", flush=True)
-time.sleep(60)
+time.sleep(1000)
 """
 
 # What the one who found the leak typed, and what was on the server then.
@@ -125,7 +125,7 @@ def test_a_thousand_forgetful_threads_do_not_run_the_pool_dry(project, sessions,
     line = story.splitlines().index('        model.add(f"job {number}")') + 1
     project.write("story.py", f"{story}\nprint('all done', flush=True)\ninput()")
     with project.start("story.py") as (process, log):
-        eventually(lambda: "all done" in lines(log) or process.poll() is not None, seconds=60)
+        eventually(lambda: "all done" in lines(log) or process.poll() is not None)
         assert "all done" in lines(log), log.read_text()[-2000:]
         assert sessions.are_free()
         assert 1 <= len(sessions.states()) <= 5

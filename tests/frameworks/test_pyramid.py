@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from pages import block, typed
-from projects import free_port
 from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 from pyramid.request import Request
 from pyramid.response import FileResponse, Response
 from simpycity.core import Raw
+from support import free_port
 from webtest import TestApp
 
 from simpycity_template import get_manager

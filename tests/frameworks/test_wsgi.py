@@ -5,7 +5,7 @@ from http.client import IncompleteRead
 from urllib.request import urlopen
 
 import pytest
-from projects import free_port
+from support import PATIENCE, free_port
 from waiting import eventually
 
 ROUGH_PLAIN = """
@@ -109,14 +109,14 @@ def test_a_server_that_sends_bodies_by_turns_cuts_none_in_silence(project, sessi
     project.write("turns.py", TURNS)
     port = free_port()
     with project.serve_on(port, "turns.py", str(port)) as site:
-        with urlopen(f"{site.address}/queries", timeout=30) as body:
+        with urlopen(f"{site.address}/queries", timeout=PATIENCE) as body:
             assert site.get("/") == (200, "done")
             assert sessions.are_free()
             with pytest.raises(IncompleteRead):
                 body.read()
         told = "RuntimeError: the response body of 'GET /queries' was cut"
         assert eventually(lambda: told in site.log.read_text())
-        with urlopen(f"{site.address}/fetched", timeout=30) as body:
+        with urlopen(f"{site.address}/fetched", timeout=PATIENCE) as body:
             assert site.get("/") == (200, "done")
             assert len(body.read()) == 60_000_000
     assert sessions.are_gone()

@@ -10,14 +10,13 @@ import subprocess
 import sys
 import threading
 from contextlib import contextmanager
-from time import monotonic
 
 import psycopg2
 import pytest
 from projects import PASTER
 from psycopg2.extensions import make_dsn
 from simpycity.core import Raw
-from support import until, without_reader
+from support import PATIENCE, until, without_reader
 
 from simpycity_template.driver import sql_comment as tag
 from simpycity_template.monitoring.pg_sessions import connect, masked, sessions
@@ -55,7 +54,7 @@ def paster(ini, *options, **more):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         **more,
     )
 
@@ -93,7 +92,7 @@ def terminal(ini, *options):
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait(10)
+        process.wait(PATIENCE)
         os.close(master)
 
 
@@ -125,7 +124,7 @@ def blocked(dsn, application_name):
         yield link.info.backend_pid
     finally:
         link.cancel()
-        thread.join(10)
+        thread.join(PATIENCE)
         link.close()
 
 
@@ -270,18 +269,17 @@ def without_colours(shown):
 
 def test_a_terminal_has_a_table_that_is_live_until_ctrl_c(ini, manager, idle_in_transaction, dsn):
     with terminal(ini, "--watch") as (process, screen):
-        until(lambda: "GET /notes/7" in screen(), 60)
+        until(lambda: "GET /notes/7" in screen())
         assert "\x1b[" in screen()
         assert "│" in screen() or "┃" in screen()
         with blocked(dsn, manager.name) as waiter:
-            until(lambda: str(waiter) in screen(), 60)
+            until(lambda: str(waiter) in screen())
             # In 80 columns it is still told in one line who it is.
             seen = len(screen())
             until(lambda: "│ GET /notes/7, thread MainThread" in without_colours(screen()[seen:]))
         os.killpg(process.pid, signal.SIGINT)
-        deadline = monotonic() + 30
-        while process.poll() is None and monotonic() < deadline:
-            screen()
+        # It does not end before all that it writes is read.
+        until(lambda: (screen(), process.poll() is not None)[1])
         assert process.returncode == 0
         assert "Traceback" not in screen()
 

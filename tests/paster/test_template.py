@@ -15,8 +15,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from projects import ENGINES, PASTER, create, paster, run, wait_until
+from projects import ENGINES, PASTER, create, paster, run
 from psycopg2.extensions import parse_dsn
+from support import PATIENCE, until
 
 from simpycity_template.paster.template import NewFolder
 from simpycity_template.settings import Settings
@@ -442,7 +443,7 @@ def interrupted_in_egg_info(tmp_path, ending):
     """Create a project, send a signal meanwhile, and return the exit code and the last words."""
     reached = tmp_path / "reached"
     environment = with_site(
-        tmp_path / "site", f"import time; open({str(reached)!r}, 'w'); time.sleep(60)"
+        tmp_path / "site", f"import time; open({str(reached)!r}, 'w'); time.sleep(1000)"
     )
     process = subprocess.Popen(
         [PASTER, *CREATE, "--no-interactive", "HelloWorld"],
@@ -454,10 +455,10 @@ def interrupted_in_egg_info(tmp_path, ending):
         # Where nohup has started us, it is ignored.
         preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )
-    wait_until(reached.exists)
+    until(reached.exists)
     assert (tmp_path / "HelloWorld/setup.py").exists()
     process.send_signal(ending)
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=PATIENCE)
     assert not (tmp_path / "HelloWorld").exists()
     return process.returncode, said
 
@@ -487,12 +488,12 @@ def test_ctrl_c_among_the_files_leaves_nothing_behind(tmp_path):
         text=True,
     )
     os.close(writing)
-    wait_until((tmp_path / "HelloWorld/setup.py").exists)
+    until((tmp_path / "HelloWorld/setup.py").exists)
     process.send_signal(signal.SIGINT)
     # The last words may wait for room in the pipe.
     with open(reading, "rb") as output:
         output.read()
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == -signal.SIGINT
     assert said == "\npaster create: interrupted, and nothing was left behind.\n"
     assert not list(tmp_path.iterdir())
@@ -515,7 +516,7 @@ class Terminal:
         self.screen = ""
 
     def read_until(self, text):
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while text not in self.screen:
             piece = os.read(self.process.stdout.fileno(), 1000)
             assert piece and time.monotonic() < deadline, self.screen
@@ -524,13 +525,13 @@ class Terminal:
     def type(self, keys):
         # A Ctrl-C between the prompt and the wait for an answer is seen by CPython with the next key.
         paster = psutil.Process(self.process.pid).children()[0]
-        wait_until(lambda: paster.status() == psutil.STATUS_SLEEPING)
+        until(lambda: paster.status() == psutil.STATUS_SLEEPING)
         self.process.stdin.write(keys.encode())
 
     def read_to_end(self):
         while piece := os.read(self.process.stdout.fileno(), 1000):
             self.screen += piece.decode().replace("\r\n", "\n")
-        return self.process.wait(30)
+        return self.process.wait(PATIENCE)
 
 
 @pytest.mark.parametrize("arguments", [[], ["HelloWorld"]])

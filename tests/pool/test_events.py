@@ -10,7 +10,7 @@ from time import monotonic, sleep
 import psycopg2
 import pytest
 from simpycity.core import Raw
-from support import end_session, until
+from support import PATIENCE, end_session, until
 
 from simpycity_template import PoolTimeout
 from simpycity_template.pool.events import EVENTS, HOLD_BUCKETS
@@ -167,7 +167,7 @@ def test_an_unknown_event_is_refused_with_the_one_that_was_meant(manager):
 
 
 def test_a_wait_is_told_with_its_seconds_and_shown_while_it_lasts(make_manager):
-    manager = make_manager(pool_size=1, max_overflow=0, pool_timeout=30)
+    manager = make_manager(pool_size=1, max_overflow=0, pool_timeout=PATIENCE)
     heard = recorded(manager, "wait", "timeout")
 
     def patient():
@@ -181,7 +181,7 @@ def test_a_wait_is_told_with_its_seconds_and_shown_while_it_lasts(make_manager):
     assert [holder.label for holder in manager.waiting()] == ["patient"]
     sleep(0.05)
     manager.cleanup()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert [(event.name, event.holder.label) for event in heard] == [("wait", "patient")]
     assert heard[0].seconds >= 0.05
     assert manager.waiting() == []
@@ -200,7 +200,7 @@ def test_a_timeout_is_told_with_its_seconds(make_manager):
 
 
 def test_a_holder_is_as_old_as_its_hold_not_as_its_wait(make_manager):
-    manager = make_manager(pool_size=1, max_overflow=0, pool_timeout=30)
+    manager = make_manager(pool_size=1, max_overflow=0, pool_timeout=PATIENCE)
     starts = []
 
     def patient():
@@ -215,7 +215,7 @@ def test_a_holder_is_as_old_as_its_hold_not_as_its_wait(make_manager):
     until(lambda: manager.waiting())
     released = monotonic()
     manager.cleanup()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert starts[0] >= released
 
 
@@ -299,7 +299,14 @@ def test_metrics_are_the_connections_now_and_the_histogram_of_their_holds(make_m
 
 
 def test_counts_are_exact_with_many_threads(make_manager):
-    manager = make_manager(pool_size=4, max_overflow=0, pool_timeout=30)
+    manager = make_manager(pool_size=4, max_overflow=0, pool_timeout=PATIENCE)
+    # Four hold a connection at the same time, which is all that there may be.
+    all_taken = threading.Barrier(4)
+
+    def take():
+        with manager.scope("first"):
+            manager.handle().conn  # noqa: B018
+            all_taken.wait(PATIENCE)
 
     def work():
         for _ in range(200):
@@ -309,15 +316,16 @@ def test_counts_are_exact_with_many_threads(make_manager):
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
+        for target, number in ((take, 4), (work, 8)):
+            threads = [threading.Thread(target=target) for _ in range(number)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(PATIENCE)
     finally:
         sys.setswitchinterval(interval)
     metrics = manager.metrics()
-    assert metrics.checkouts == metrics.checkins == metrics.hold_seconds.count == 8 * 200
+    assert metrics.checkouts == metrics.checkins == metrics.hold_seconds.count == 4 + 8 * 200
     assert metrics.connects == 4
 
 

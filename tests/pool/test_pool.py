@@ -31,7 +31,7 @@ from psycopg2.extensions import (
     TRANSACTION_STATUS_IDLE,
     set_wait_callback,
 )
-from support import in_thread, until
+from support import PATIENCE, in_thread, until
 
 import simpycity_template
 from simpycity_template import PoolTimeout
@@ -48,7 +48,7 @@ def make_pool(dsn):
     made = []
 
     def make(**values):
-        settings = Settings(dsn=dsn, **{"pool_timeout": 5, **values})
+        settings = Settings(dsn=dsn, **{"pool_timeout": 60, **values})
         made.append(Pool("test pool", settings, partial(psycopg2.connect, dsn)))
         return made[-1]
 
@@ -93,7 +93,7 @@ def waiting(pool, count=1):
         until(lambda n=number: len(pool._waiters) == n + 1)
     yield got
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     for _, connection in got:
         if not isinstance(connection, Exception):
             pool.checkin(connection)
@@ -425,7 +425,7 @@ def test_who_speaks_on_an_idle_connection_holds_nobody_up(make_pool):
 
     def speak():
         try:
-            outcome.append(cursor.execute("SELECT pg_sleep(20)"))
+            outcome.append(cursor.execute("SELECT pg_sleep(1000)"))
         except psycopg2.Error as error:
             outcome.append(error)
 
@@ -501,17 +501,17 @@ def test_a_timeout_names_who_is_still_connecting(dsn):
 
     def connect(**options):
         connecting.set()
-        go_on.wait(10)
+        go_on.wait(PATIENCE)
         return psycopg2.connect(dsn, **options)
 
     pool = Pool("slow", Settings(dsn=dsn, pool_size=1, max_overflow=0, pool_timeout=0.01), connect)
     thread = threading.Thread(target=lambda: pool.checkin(pool.checkout(Holder("GET /slow"))))
     thread.start()
-    connecting.wait(10)
+    connecting.wait(PATIENCE)
     with pytest.raises(PoolTimeout, match="scope 'GET /slow', has been connecting"):
         pool.checkout(Holder("late"))
     go_on.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     pool.close()
 
 
@@ -559,7 +559,7 @@ def test_the_age_of_a_hold_does_not_count_the_wait(make_pool):
     until(lambda: pool._waiters)
     late.since -= 100
     pool.checkin(connection)
-    thread.join(10)
+    thread.join(PATIENCE)
     assert monotonic() - late.since < 50
 
 

@@ -8,7 +8,7 @@ import weakref
 
 import pytest
 from simpycity.core import Raw
-from support import backend, in_child
+from support import PATIENCE, backend, in_child
 
 from simpycity_template import Manager, TransactionLost
 
@@ -83,7 +83,7 @@ def test_forking_while_other_threads_hold_and_wait(make_manager):
     def holder():
         backend()
         hold.set()
-        release.wait(30)
+        release.wait(PATIENCE)
         backend()
         manager.cleanup()
 
@@ -94,14 +94,14 @@ def test_forking_while_other_threads_hold_and_wait(make_manager):
     backend()
     threads = [threading.Thread(target=holder)]
     threads[0].start()
-    hold.wait(30)
+    hold.wait(PATIENCE)
     threads.append(threading.Thread(target=waiter))
     threads[1].start()
     assert in_child(lambda: (backend(), manager.cleanup()))
     release.set()
     manager.cleanup()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert [entry.state for entry in manager.status()] == ["idle"]
 
 

@@ -8,7 +8,8 @@ from types import ModuleType
 import pytest
 from paste.deploy import appconfig
 from paste.reloader import Monitor
-from projects import answers, change, create, paster, served, wait_until
+from projects import answers, change, create, paster, served
+from support import until
 
 from simpycity_template.pylons_py3.cli_errors import sentence
 
@@ -273,11 +274,11 @@ def test_serve_with_reload_waits_until_a_mistake_is_mended(project):
     with served(project, "development.ini", "--reload") as address:
         change(ini, "simpycity.hold_warning", "soon")
         # Until the reloader has seen a file once, it takes a change for its beginning.
-        wait_until(lambda: ini.touch() or f"{ini} changed" in log.read_text())
+        until(lambda: ini.touch() or f"{ini} changed" in log.read_text())
         # A sentence; the last line of a traceback begins with the class.
-        wait_until(lambda: f"\n{ini}: simpycity.hold_warning" in log.read_text())
+        until(lambda: f"\n{ini}: simpycity.hold_warning" in log.read_text())
         helpers.write_text(f"{right}\nnot_there\n")
         change(ini, "simpycity.hold_warning", "10")
-        wait_until(lambda: "NameError: " in log.read_text())
+        until(lambda: "NameError: " in log.read_text())
         helpers.write_text(right)
-        wait_until(lambda: answers(address))
+        until(lambda: answers(address))

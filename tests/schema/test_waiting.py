@@ -9,7 +9,7 @@ import pytest
 from projects import PASTER, change, create, paster
 from psycopg2.extensions import parse_dsn
 from simpycity.core import Raw
-from support import fork, until
+from support import PATIENCE, fork, until
 
 from simpycity_template.schema import Schema, SchemaError
 
@@ -38,7 +38,7 @@ def reader(make_manager, dsn):
 
     def start():
         thread.start()
-        assert entered.wait(60)
+        assert entered.wait(PATIENCE)
         return next(one.backend_pid for one in manager.status() if one.state == "in use")
 
     yield start
@@ -145,7 +145,7 @@ def test_setup_app_that_is_ended_leaves_nothing_in_the_server(
             )
             until(lambda: rows(WAITING))
             process.send_signal(ending)
-            _, told = process.communicate(timeout=60)
+            _, told = process.communicate(timeout=PATIENCE)
             assert process.returncode == status, told
             assert "Traceback" not in told
             # The lock is held all the time, and nobody waits for it any more.

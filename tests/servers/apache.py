@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 from pages import ROOT
-from projects import free_port
 from psycopg2.extensions import parse_dsn
 from serving import Probe, running
+from support import free_port
 
 HTTPD = "/usr/sbin/apache2"
 MODULES = Path("/usr/lib/apache2/modules")

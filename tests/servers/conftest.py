@@ -6,8 +6,8 @@ from contextlib import AbstractContextManager, closing, contextmanager
 import psycopg2
 import pytest
 from configurations import PRODUCTION_INI, Server
-from projects import free_port
 from serving import HERE, Probe, on_page, running
+from support import free_port
 
 
 @pytest.fixture(scope="session")

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from pages import block
-from projects import wait_until
 from psycopg2.extensions import connection, parse_dsn
+from support import PATIENCE, until
 
 HERE = Path(__file__).parent
 
@@ -53,7 +53,7 @@ class Probe:
 
     def get(self, page: str) -> bytes:
         """The body of a page."""
-        with urllib.request.urlopen(f"{self.address}/{page}", timeout=30) as response:
+        with urllib.request.urlopen(f"{self.address}/{page}", timeout=PATIENCE) as response:
             return response.read()
 
     def json(self, page: str) -> Any:
@@ -62,7 +62,7 @@ class Probe:
     def answers(self) -> bool:
         """Whether somebody listens."""
         try:
-            socket.create_connection(("127.0.0.1", self.port), 5).close()
+            socket.create_connection(("127.0.0.1", self.port), PATIENCE).close()
         except OSError:
             return False
         return True
@@ -109,7 +109,7 @@ class Probe:
 
     def leave_half_way(self, page: str) -> None:
         """Ask for a page, read its beginning, and hang up with the rest unread."""
-        with socket.create_connection(("127.0.0.1", self.port), 30) as client:
+        with socket.create_connection(("127.0.0.1", self.port), PATIENCE) as client:
             client.sendall(f"GET /{page} HTTP/1.0\r\nHost: localhost\r\n\r\n".encode())
             received = client.recv(100)
             assert received.split()[1] == b"200", received
@@ -128,7 +128,7 @@ class Probe:
         with ThreadPoolExecutor(number) as threads:
             try:
                 requests = [threads.submit(self.get, page) for _ in range(number)]
-                wait_until(lambda: len(self.sessions("wait_event = 'advisory'")) == sessions)
+                until(lambda: len(self.sessions("wait_event = 'advisory'")) == sessions)
                 yield requests
             finally:
                 self.ask("SELECT pg_advisory_unlock(1)")
@@ -183,13 +183,13 @@ class Probe:
 
     def wait_for_quiet(self, at_most: int) -> None:
         """Return as soon as no session is in a transaction, and there are not too many of them."""
-        wait_until(lambda: not self.sessions("state <> 'idle'"))
-        wait_until(lambda: len(self.sessions()) <= at_most)
+        until(lambda: not self.sessions("state <> 'idle'"))
+        until(lambda: len(self.sessions()) <= at_most)
 
     def _hanging(self) -> tuple[int, int]:
         """The process that answers /hang, and its session."""
         hangs = "application_name ~ '^hangs'"
-        wait_until(lambda: self.sessions(hangs))
+        until(lambda: self.sessions(hangs))
         (session,) = self.sessions(hangs)
         (name,) = self.ask("SELECT application_name FROM pg_stat_activity WHERE pid = %s", session)
         return int(name.split()[1]), session
@@ -212,7 +212,7 @@ def running(
             env={**os.environ, **environment},
         )
     try:
-        wait_until(lambda: answers() or process.poll() is not None)
+        until(lambda: answers() or process.poll() is not None)
         assert process.poll() is None, log.read_text()
         yield process
     finally:

@@ -7,9 +7,10 @@ from urllib.error import HTTPError
 
 import pytest
 from apache import apache, environment_for_debian, folder_for_all, needs, restart_gracefully
-from projects import Visitor, change, create, free_port, paster, run, wait_until
+from projects import Visitor, change, create, paster, run
 from psycopg2.extensions import parse_dsn
 from serving import Probe, on_page, visitors, with_changes
+from support import free_port, until
 
 TROUBLE = """
 import os
@@ -135,13 +136,13 @@ def test_new_code_is_loaded_under_load_and_no_request_is_lost(site):
         written.append("kept")
 
     with visitors(visit, 6) as failures, ThreadPoolExecutor(1) as patient:
-        wait_until(lambda: processes or failures)
+        until(lambda: processes or failures)
         # Longer than mod_wsgi waits unless it is told to.
         long_request = patient.submit(probe.get, "trouble/slow/8")
         for _ in range(10):
             known = set(processes)
             (project / "wsgi.py").touch()
-            wait_until(lambda known=known: set(processes) - known or failures)
+            until(lambda known=known: set(processes) - known or failures)
         assert long_request.result().isdigit()
     assert failures == []
     assert probe.ask("SELECT count(*) FROM note") == [before + len(written)]
@@ -155,10 +156,10 @@ def test_a_graceful_restart_of_apache_ends_no_request_and_leaves_no_session(site
     with probe.under_way("trouble/wait", 6, sessions=6) as requests:
         restart_gracefully(httpd)
         # It waits for its processes now, before it starts others.
-        wait_until(lambda: not socket.exists())
+        until(lambda: not socket.exists())
     old = {request.result() for request in requests}
     # Until it has started them it answers with 503.
-    wait_until(lambda: any(project.parent.glob("wsgi.*.sock")))
+    until(lambda: any(project.parent.glob("wsgi.*.sock")))
     assert probe.get("trouble/forget") not in old
     probe.wait_for_quiet(at_most=5)
 
@@ -197,7 +198,7 @@ def test_a_module_imported_again_and_again_under_load_leaves_no_session(server, 
             with visitors(lambda: answers.append(probe.get("")), 4) as failures:
                 for version in range(1, 51):
                     edit(version)
-                    wait_until(lambda version=version: answers and newest() == version or failures)
+                    until(lambda version=version: answers and newest() == version or failures)
                     most = max(most, len(probe.sessions()))
             assert failures == []
             # One a process, and of these there may be twenty.

@@ -8,8 +8,9 @@ from subprocess import CompletedProcess
 
 import psutil
 import pytest
-from projects import Visitor, answers, change, create, free_port, paster, wait_until
+from projects import Visitor, answers, change, create, paster
 from serving import on_page
+from support import PATIENCE, free_port, until
 
 START, STATUS, RESTART, STOP = on_page("daemon").splitlines()
 
@@ -39,7 +40,7 @@ class Daemon:
 
     def serving(self) -> psutil.Process:
         """Wait until a process serves, and return it."""
-        wait_until(lambda: answers(self.address))
+        until(lambda: answers(self.address))
         (process,) = self.first().children()
         assert "is running" in Visitor(self.address).get("/")
         return process
@@ -72,14 +73,14 @@ def test_a_daemon_serves_also_when_it_was_killed_until_it_is_stopped(daemon):
     first = daemon.serving()
     assert daemon.type(STATUS).stdout == f"Server running in PID {daemon.first().pid}\n"
     first.kill()
-    first.wait(60)
+    first.wait(PATIENCE)
     second = daemon.serving()
     assert daemon.type(RESTART).returncode == 0
     third = daemon.serving()
     assert daemon.type(STOP).returncode == 0
     assert not any(process.is_running() for process in (first, second, third))
     # The embedded server ends a moment after the last process that uses it.
-    wait_until(lambda: not daemon.processes())
+    until(lambda: not daemon.processes())
     assert daemon.type(STATUS).returncode == 1
     assert daemon.log().count("Serving on") == 3
     assert "Traceback" not in daemon.log() and "cannot listen" not in daemon.log()
@@ -89,6 +90,6 @@ def test_a_daemon_serves_also_when_it_was_killed_until_it_is_stopped(daemon):
 def test_why_a_daemon_cannot_listen_is_in_its_log(daemon):
     with socket.create_server(("127.0.0.1", daemon.port)):
         assert daemon.type(START.replace("--monitor-restart ", "")).returncode == 0
-        wait_until(lambda: not daemon.processes())
+        until(lambda: not daemon.processes())
     assert daemon.log().splitlines()[1].startswith("The server cannot listen (host = 127.0.0.1, ")
     assert daemon.type(STATUS).returncode == 1

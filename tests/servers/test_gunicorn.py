@@ -3,9 +3,9 @@
 import json
 
 from configurations import SERVERS, gunicorn
-from projects import wait_until
 from psycopg2.extensions import parse_dsn
 from serving import on_page
+from support import until
 
 
 def test_a_hundred_greenlets_share_fifteen_connections(serve):
@@ -13,7 +13,7 @@ def test_a_hundred_greenlets_share_fifteen_connections(serve):
     with serve(one_worker) as probe:
         # The hundredth tells what became of the others.
         with probe.under_way("wait", 99, sessions=15) as requests:
-            wait_until(lambda: json.loads(probe.get("waiting")) == 99 - 15)
+            until(lambda: json.loads(probe.get("waiting")) == 99 - 15)
             assert not any(request.done() for request in requests)
         assert {request.result() for request in requests} == {b"waited"}
         # And the one that the master opened.
@@ -25,11 +25,11 @@ def test_a_long_statement_ends_with_its_worker_where_the_server_looks(serve):
     # libpq's other way to say it: the database is another here.
     with serve(SERVERS["gunicorn sync"], PGOPTIONS=parse_dsn(dsn)["options"]) as probe:
         with probe.killed_in_a_request() as session:
-            wait_until(lambda: session not in probe.sessions(), 25)
+            until(lambda: session not in probe.sessions())
 
 
 def test_gunicorn_goes_on_to_log_when_it_has_loaded_the_application(serve, tmp_path):
     log = tmp_path / "log"
     preload = "preload_app = True\n"
     with serve(gunicorn("gunicorn.conf.py", {preload: f'{preload}errorlog = "{log}"\n'})):
-        wait_until(lambda: "Booting worker" in log.read_text())
+        until(lambda: "Booting worker" in log.read_text())

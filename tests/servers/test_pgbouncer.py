@@ -14,9 +14,9 @@ from pathlib import Path
 import psycopg2
 import pytest
 from apache import folder_for_all
-from projects import free_port
 from psycopg2.extensions import make_dsn, parse_dsn
 from serving import HERE, Probe, on_page, running, with_changes
+from support import free_port
 
 from simpycity_template import get_manager
 

@@ -2,7 +2,7 @@
 
 import pytest
 from configurations import CONCURRENT, FORKING, PRELOADING, SERVERS
-from projects import wait_until
+from support import until
 
 
 @pytest.fixture(scope="module", params=SERVERS)
@@ -64,6 +64,6 @@ def test_a_stream_is_one_transaction_on_one_session(probe, configuration):
 def test_a_worker_killed_in_a_request_leaves_no_session_and_no_row(probe):
     with probe.killed_in_a_request() as session:
         pass
-    wait_until(lambda: session not in probe.sessions())
+    until(lambda: session not in probe.sessions())
     assert probe.get("keep") == b"kept"
     assert probe.rows() == {"kept": 1}

@@ -3,16 +3,15 @@
 import subprocess
 import sys
 import threading
-import time
+from heapq import heappop, heappush
+from queue import SimpleQueue
 from random import Random
 
 import pytest
 from pages import ROOT, blocks, typed
 from serving import on_page
-from simpycity.core import Raw
-from support import without_reader
+from support import PATIENCE, until, without_reader
 
-from simpycity_template import PoolTimeout
 from simpycity_template.sizing import Request, main, requests, simulate
 
 
@@ -78,40 +77,42 @@ def test_a_wrong_number_is_named(capsys, wrong):
     assert f"argument {wrong[0]}: invalid positive" in capsys.readouterr().err
 
 
+def test_who_gives_up_waits_for_the_timeout_and_takes_no_connection():
+    arriving = [Request(0.0, hold=5.0), Request(1.0, hold=1.0), Request(4.0, hold=1.0)]
+    outcome = simulate(arriving, pool=1, threads=3, timeout=2.0)
+    assert (outcome.waits, outcome.timeouts) == ([0.0, 2.0, 1.0], 1)
+
+
 def test_it_agrees_with_a_real_pool_request_by_request(make_manager):
-    pool, timeout = 3, 0.25
-    manager = make_manager(pool_size=pool, max_overflow=0, pool_timeout=timeout)
-    sleep = Raw("SELECT pg_sleep(%s)", ["seconds"])
-    began = time.monotonic()
-    happened, waits, timeouts = [], [], []
+    # The threads are real and the time is not: each comes and goes at its turn.
+    manager = make_manager(pool_size=3, max_overflow=0, pool_timeout=PATIENCE)
+    arriving = requests(rate=32, query_time=0.1, seconds=5, random=Random(3))
+    leave = [threading.Event() for _ in arriving]
+    served, waits = SimpleQueue(), []
 
-    def visit(planned):
-        asked = time.monotonic()
-        got, hold = None, planned.hold
-        try:
-            with manager.scope("visit"):
-                manager.handle().begin()
-                got = time.monotonic()
-                sleep(planned.hold)
-        except PoolTimeout:
-            timeouts.append(planned)
-            waits.append(timeout)
+    def visit(number):
+        with manager.scope(str(number)):
+            manager.handle().begin()
+            served.put(number)
+            leave[number].wait(PATIENCE)
+
+    visitors = [threading.Thread(target=visit, args=[n]) for n in range(len(arriving))]
+    events = [(request.arrival, n, "comes") for n, request in enumerate(arriving)]
+    while events:
+        now, number, what = heappop(events)
+        waiting = len(manager.waiting())
+        if what == "comes":
+            visitors[number].start()
+            until(lambda known=waiting: not served.empty() or len(manager.waiting()) > known)
         else:
-            # With what the machine adds to it: that is not what is compared.
-            hold = time.monotonic() - got
-            waits.append(got - asked)
-        happened.append(Request(asked - began, hold))
+            leave[number].set()
+            visitors[number].join(PATIENCE)
+            until(lambda known=waiting: not known or not served.empty())
+        if not served.empty():
+            number = served.get()
+            waits.append(now - arriving[number].arrival)
+            heappush(events, (now + arriving[number].hold, number, "goes"))
 
-    visitors = []
-    for planned in requests(rate=32, query_time=0.1, seconds=5, random=Random(3)):
-        time.sleep(max(0, began + planned.arrival - time.monotonic()))
-        visitors.append(threading.Thread(target=visit, args=[planned]))
-        visitors[-1].start()
-    for visitor in visitors:
-        visitor.join()
-
-    happened.sort(key=lambda request: request.arrival)
-    outcome = simulate(happened, pool, threads=len(visitors), timeout=timeout)
-    assert outcome.timeouts > 0
-    assert len(timeouts) / len(visitors) == pytest.approx(outcome.timeout_share, abs=0.08)
-    assert sum(waits) / len(waits) == pytest.approx(outcome.mean_wait, rel=0.2, abs=0.02)
+    outcome = simulate(arriving, pool=3, threads=len(arriving), timeout=PATIENCE)
+    assert waits == pytest.approx(outcome.waits)
+    assert outcome.mean_wait > 0.01

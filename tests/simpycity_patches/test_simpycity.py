@@ -5,7 +5,7 @@ import sys
 
 import psycopg2
 import pytest
-from support import until
+from support import PATIENCE, until
 
 # A program that queries as a request would, drops every result, and then counts the sessions
 # that it left on the server.
@@ -62,7 +62,7 @@ print(cursor.fetchone()[0])
 @pytest.mark.parametrize("how, left_behind", [("stock", 2), ("managed", 0)])
 def test_sessions_left_in_a_transaction_by_a_request_that_drops_its_results(dsn, how, left_behind):
     run = subprocess.run(
-        [sys.executable, "-c", REQUEST, dsn, how], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", REQUEST, dsn, how], capture_output=True, text=True, timeout=PATIENCE
     )
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) == left_behind
@@ -89,7 +89,7 @@ print(result.testsRun, len(result.failures) + len(result.errors), len(result.ski
 
 def test_simpycitys_own_suite_passes_on_the_managers_handles(dsn):
     run = subprocess.run(
-        [sys.executable, "-c", SUITE, dsn], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", SUITE, dsn], capture_output=True, text=True, timeout=PATIENCE
     )
     assert run.returncode == 0, run.stderr
     ran, failed, skipped = map(int, run.stdout.split("\n")[-2].split())
