@@ -9,7 +9,7 @@ import sys
 import psycopg2
 import pytest
 from projects import PASTER
-from support import without_reader
+from support import PATIENCE, without_reader
 
 INIT = """
 from simpycity_template import get_manager
@@ -124,7 +124,7 @@ def test_in_a_terminal_it_is_a_table(project):
         # The other end is closed.
         pass
     os.close(terminal)
-    assert command.wait(60) == 1
+    assert command.wait(PATIENCE) == 1
     assert "Instead" in shown.decode()
     assert "┃" in shown.decode()
 
