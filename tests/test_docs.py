@@ -80,6 +80,9 @@ ELSEWHERE = {
         "text": "servers/test_sizing.py",
     },
     "docs/testing.rst": {"console": "test_howto.py"},
+    "docs/tutorial_schema.rst": dict.fromkeys(
+        ["console", "html+mako", "postgresql", "python", "text"], "test_tutorial.py"
+    ),
     "docs/tutorial.rst": dict.fromkeys(
         ["console", "html+mako", "ini", "postgresql", "python", "text"], "test_tutorial.py"
     ),
