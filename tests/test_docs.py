@@ -27,6 +27,7 @@ HERE = {"python", "sql", "ini"}
 ELSEWHERE = {
     "README.txt": {"console": "test_readme.py", "text": "test_howto.py"},
     "docs/connections.rst": {"console": "test_howto.py", "text": "test_howto.py"},
+    "docs/contributing.rst": {"console": "test_packaging.py"},
     "docs/databases.rst": {"python": "servers/test_standbys.py"},
     "docs/deployment.rst": {
         "apache": "servers/test_apache.py",

@@ -2,6 +2,7 @@
 
 import email
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from pages import blocks, typed
 
 from simpycity_template.pylons_py3 import startup
 
@@ -127,6 +129,7 @@ def test_an_sdist_has_the_tests_and_what_make_needs(sdist, checkout):
         names = {name.partition("/")[2] for name in archive.getnames()}
     assert {f"tests/{name}" for name in files_in(checkout / "tests")} <= names
     assert {"Makefile", "README.txt", "LICENSE.txt", "demo.py", START_UP} <= names
+    assert {"constraints.txt", "lock.py", "tox.ini"} <= names
     assert "psycopg2-from-binary/pyproject.toml" in names
 
 
@@ -206,3 +209,18 @@ def test_make_without_python_says_what_to_install(checkout):
 def test_make_lists_its_targets(checkout):
     lines = make(cwd=checkout).stdout.splitlines()
     assert {line.partition(":")[0] for line in lines} >= {"make demo", "make test", "make lint"}
+
+
+def test_the_page_for_contributors_names_targets_of_the_makefile(checkout):
+    targets = {
+        line.partition(":")[0].split()[-1] for line in make(cwd=checkout).stdout.splitlines()
+    }
+    commands = [
+        line for one in blocks("docs/contributing.rst", "console") for line in typed(one.text)
+    ]
+    assert len(commands) > 3
+    variables = set(re.findall(r"\$\(if \$\((\w+)\)", (checkout / "Makefile").read_text()))
+    for command in commands:
+        program, *words = command.split()
+        named = {word.partition("=")[0] for word in words}
+        assert program == "make" and named <= targets | variables, command

@@ -67,7 +67,8 @@ def environment_for_debian(folder: Path) -> Path:
     for command in (
         ["/usr/bin/python3", "-m", "venv", "--without-pip", str(environment)],
         [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"),
-         "install", "--quiet", "--use-pep517", str(source)],
+         "install", "--quiet", "--use-pep517", "--constraint", str(source / "constraints.txt"),
+         str(source)],
     ):  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
