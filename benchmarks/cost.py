@@ -33,7 +33,7 @@ def manager(dsn):
 
     def work():
         with manager.scope("GET /row"):
-            manager.hold(manager.handle())
+            manager.checkout(manager.handle())
 
     return work
 

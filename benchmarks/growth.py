@@ -9,15 +9,14 @@ import sys
 import tempfile
 import threading
 import tracemalloc
-from functools import partial
 from statistics import median
 from time import perf_counter
 
-import psycopg2
 from report import publish
 
 from simpycity_template import embedded, get_manager
-from simpycity_template.pool.owner import Holder
+from simpycity_template.pool.database import Database  # noqa: E402
+from simpycity_template.pool.owner import Owner
 from simpycity_template.pool.pool import Pool
 from simpycity_template.settings import Settings
 
@@ -35,7 +34,7 @@ connection.cursor().execute("ALTER SYSTEM SET max_connections = 600")
 def scope(manager):
     """A unit of work that takes a connection and sends nothing."""
     with manager.scope("GET /"):
-        manager.hold(manager.handle())
+        manager.checkout(manager.handle())
 
 
 def microseconds(work, times):
@@ -80,13 +79,17 @@ def threads_on_a_pool_of_15(dsn):
 def idle_connections(dsn):
     for connections in (1, 10, 100, 500):
         settings = Settings(dsn=dsn, pool_size=connections, max_overflow=0)
-        pool = Pool("idle", settings, partial(psycopg2.connect, dsn))
-        for connection in [pool.checkout(Holder("fill")) for _ in range(connections)]:
-            pool.checkin(connection)
-        holder = Holder("GET /")
+        pool = Pool("idle", settings, Database(settings, "idle").connect)
+        owners = [Owner("fill") for _ in range(connections)]
+        for owner in owners:
+            pool.acquire(owner)
+        for owner in owners:
+            pool.release(owner)
+        holder = Owner("GET /")
 
         def turn(pool=pool, holder=holder):
-            pool.checkin(pool.checkout(holder))
+            pool.acquire(holder)
+            pool.release(holder)
 
         cost = microseconds(turn, 2000)
         status = microseconds(pool.status, 200)

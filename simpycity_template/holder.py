@@ -1,5 +1,6 @@
 """The earlier place of what says who has a connection."""
 
-from simpycity_template.pool.owner import Holder, Status
+from simpycity_template.pool.owner import Owner as Holder
+from simpycity_template.pool.owner import Status
 
 __all__ = ["Holder", "Status"]

@@ -1,60 +1,34 @@
 """The manager: knows every open handle of the process, by scope, and frees them."""
 
 import atexit
-import inspect
 import logging
-import os
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import replace
-from functools import partial, wraps
-from math import ceil
 from typing import Any
 
 import psycopg2
 import simpycity.config
-from psycopg2.extensions import connection, parse_dsn
 from simpycity.handle import Handle
 
+from simpycity_template import simpycity_patches
+from simpycity_template.pool.database import Database
 from simpycity_template.pool.events import Events, Listener
-from simpycity_template.pool.metrics import Metrics, measured
-from simpycity_template.pool.owner import Holder, Status
+from simpycity_template.pool.metrics import Metrics, Now, measured
+from simpycity_template.pool.owner import Owner, Status
 from simpycity_template.pool.pool import Pool
 from simpycity_template.process import fork
-from simpycity_template.process.thread_local import PerThread
-from simpycity_template.scopes.scope import Hold, Scope, Scopes
-from simpycity_template.settings import EMBEDDED, Settings
+from simpycity_template.scopes.block import ScopeBlock
+from simpycity_template.scopes.checkout import Checkout
+from simpycity_template.scopes.stack import Stacks
+from simpycity_template.scopes.transaction import transaction
+from simpycity_template.settings import Settings
+from simpycity_template.simpycity_patches.handle import Config
 
-# Imported for what they correct in Simpycity.
-from simpycity_template.simpycity_patches import cursor as _cursor  # noqa: F401
-from simpycity_template.simpycity_patches import handle as _handle  # noqa: F401
-from simpycity_template.simpycity_patches import query as _query  # noqa: F401
+simpycity_patches.install()
 
 log = logging.getLogger("simpycity_template")
-
-
-class Config:
-    """What Simpycity takes as ``config=``: whose connections a model or a handle uses."""
-
-    def __init__(self, manager: "Manager") -> None:
-        self.manager = manager
-
-    def handle_factory(
-        self, dsn: str | None = None, config: Any = None, isolation_level: int | None = None
-    ) -> Handle:
-        """Simpycity calls this where it needs a handle; the arguments are ``Handle``'s."""
-        if dsn is None and isolation_level is None:
-            return self.manager.handle()
-        return Handle(dsn, self, isolation_level)
-
-    def dsn(self) -> str:
-        """The libpq DSN of the manager's database, password included."""
-        return self.manager.dsn()
-
-    def __repr__(self) -> str:
-        return f"<Config of {self.manager!r}>"
 
 
 class Manager:
@@ -76,14 +50,12 @@ class Manager:
             )
         self.name = name
         self.config = Config(self)
-        self._settings: Settings | None = None
-        # The DSN of the embedded server, once it is started.
-        self._server: str | None = None
-        self._pools: dict[str | None, Pool] = {}
+        self._target: Database | None = None
+        self._pool: Pool | None = None
         self._events = Events()
         self._lock = threading.RLock()
-        # The scopes that a thread is in, the current one last.
-        self._scopes = PerThread(Scopes)
+        # The scopes that each thread is in.
+        self.scopes = Stacks(name)
         self._handle = Handle(config=self.config)
         _managers.add(self)
 
@@ -103,19 +75,20 @@ class Manager:
             ValueError: a setting is wrong; the message names it.
         """
         settings = Settings.from_config(config, prefix)
+        pool = None
         with self._lock:
-            pools: dict[str | None, Pool] = {}
-            if settings != self._settings:
-                self._settings, self._server = settings, None
-                pools, self._pools = self._pools, pools
-        _close(pools)
+            if settings != self.settings:
+                self._target = Database(settings, self.name)
+                pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
         if default and settings.default:
             self._become_default(prefix)
 
     @property
     def settings(self) -> Settings | None:
         """What ``configure()`` was given, checked; None before."""
-        return self._settings
+        return self._target.settings if self._target is not None else None
 
     def handle(self) -> Handle:
         """The current scope's handle: one connection, one transaction.
@@ -138,7 +111,7 @@ class Manager:
             psycopg2.OperationalError: the server cannot be reached.
         """
         handle = Handle(config=self.config, isolation_level=isolation_level)
-        self.hold(handle)
+        self.checkout(handle)
         return handle
 
     def commit(self) -> None:
@@ -163,9 +136,9 @@ class Manager:
         Raises:
             PoolTimeout, psycopg2.OperationalError: as ``open()``.
         """
-        return self.hold(self.handle()).transaction()
+        return self.transaction_of(self._handle, forgiving=False)
 
-    def scope(self, label: str) -> "ScopeBlock":
+    def scope(self, label: str) -> ScopeBlock:
         """A unit of work outside a request; also as a decorator.
 
         It has connections of its own, and frees them at its end. The scope around it, if any,
@@ -183,29 +156,27 @@ class Manager:
                 f"the label of a scope is {label!r}: it must be a text, "
                 'as in manager.scope("nightly backup")'
             )
-        return ScopeBlock(self, label)
+        return ScopeBlock(self.scopes, label)
 
     def cleanup(self) -> None:
         """End the unit of work: ROLLBACK, and release what the current scope has. Never raises."""
-        scope = self.current()
-        if scope is not None:
-            scope.close()
+        self.scopes.cleanup()
 
     def status(self) -> list[Status]:
         """One entry for each open connection of this process, those in use first."""
-        return [entry for pool in list(self._pools.values()) for entry in pool.status()]
+        pool = self._pool
+        return pool.status() if pool is not None else []
 
-    def waiting(self) -> list[Holder]:
+    def waiting(self) -> list[Owner]:
         """Who waits for a connection now, in this process, in the order of the queue."""
-        return [holder for pool in list(self._pools.values()) for holder in pool.waiting()]
+        pool = self._pool
+        return pool.waiting() if pool is not None else []
 
     def metrics(self) -> Metrics:
         """What the connections of this process do now and have done, as numbers."""
-        pools = list(self._pools.values())
-        max_size = sum(pool.settings.max_size for pool in pools)
-        if not pools and self._settings:
-            max_size = self._settings.max_size
-        return measured([pool.now() for pool in pools], max_size, self._events)
+        pool = self._pool
+        now = pool.now() if pool is not None else Now(0, 0, 0, 0)
+        return measured(now, self.settings.max_size if self.settings else 0, self._events)
 
     def listen(self, name: str, listener: Listener) -> None:
         """Call ``listener`` with an ``Event`` whenever something happens to a connection.
@@ -246,8 +217,9 @@ class Manager:
     def dispose(self) -> None:
         """Close every connection, in use or not. At exit this happens by itself."""
         with self._lock:
-            pools, self._pools = self._pools, {}
-        _close(pools)
+            pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.close()
 
     def dsn(self) -> str:
         """The libpq DSN that connections are opened with; starts an embedded server.
@@ -255,137 +227,64 @@ class Manager:
         Raises:
             RuntimeError: the manager has no settings yet.
         """
-        settings = self._configured()
-        if not settings.dsn.startswith(EMBEDDED):
-            return settings.dsn
-        from simpycity_template import embedded
+        return self._database().dsn()
 
-        directory = settings.dsn.removeprefix(EMBEDDED).strip()
-        server = embedded.dsn(directory, settings.database or self.name)
-        with self._lock:
-            # To start a server takes seconds, in which configure() may have been called.
-            if self._settings is settings:
-                self._server = server
-        return server
+    # --- for handles ---
 
-    # --- for handles and for those who begin and end scopes ---
+    def checkout(self, handle: Handle) -> Checkout:
+        """What ``handle`` has in the current scope; takes a connection where it has none.
 
-    def hold(self, handle: Handle) -> Hold:
-        """What ``handle`` has in the current scope; takes a connection where it has none."""
-        scope = self.current()
-        if scope is None:
-            scope = Scope(threading.current_thread().name, begun=False)
-            self.enter(scope)
-        hold = scope.holds.get(handle.key)
-        if hold is None:
-            pool = self._pools.get(handle.dsn) or self._pool(handle.dsn)
-            hold = scope.holds[handle.key] = Hold(pool, Holder(scope.label), handle.isolation_level)
-        elif hold.connection.closed:
-            hold.renew(self._pool(handle.dsn))
-        return hold
+        Raises:
+            PoolTimeout: no connection became free within ``pool_timeout`` seconds.
+            psycopg2.OperationalError: the server cannot be reached.
+            TransactionLost: the scope was ended in another thread, or the connection broke inside
+                a transaction.
+        """
+        scope = self.scopes.current_or_new()
+        checkout = scope.checkouts.get(handle.key)
+        if checkout is None:
+            checkout = Checkout(self._pool or self._new_pool(), scope, handle)
+            if handle is not self._handle:
+                handle.taken = checkout
+        elif checkout.link.closed:
+            checkout.replace(self._pool or self._new_pool(), scope, handle)
+        return checkout
 
-    def held(self, handle: Handle) -> Hold | None:
+    def checked_out(self, handle: Handle) -> Checkout | None:
         """What ``handle`` has in the current scope, if anything."""
-        scope = self.current()
-        return scope.holds.get(handle.key) if scope is not None else None
+        scope = self.scopes.current()
+        return scope.checkouts.get(handle.key) if scope is not None else None
+
+    def transaction_of(self, handle: Handle, forgiving: bool) -> AbstractContextManager[None]:
+        """A block that commits at its end, and rolls back on an exception."""
+        return transaction(self.checkout(handle), forgiving)
 
     def release(self, handle: Handle) -> None:
         """ROLLBACK and give back what ``handle`` has in the current scope, if anything."""
-        scope = self.current()
-        hold = scope.holds.pop(handle.key, None) if scope is not None else None
-        if hold is not None:
-            hold.release()
+        stack = self.scopes.get()
+        checkout = stack[-1].checkouts.pop(handle.key, None) if stack else None
+        del stack
+        if checkout is not None:
+            checkout.release()
 
-    def current(self) -> Scope | None:
-        """The current scope of this thread, if there is one."""
-        scopes = self._scopes.get()
-        while scopes:
-            scope = scopes[-1]
-            if not scope.ended:
-                return scope
-            scopes.pop()
-        return None
-
-    def enter(self, scope: Scope) -> None:
-        """Make ``scope`` the current one of this thread; the one there was waits."""
-        self._scopes.get().append(scope)
-
-    def leave(self, scope: Scope) -> list[Scope]:
-        """Make the scope that waited for ``scope`` the current one again.
-
-        Returns:
-            what this thread has left: ``scope``, and the scopes that were begun inside it and not
-            left, as that of a block which a generator is in.
-        """
-        scopes = self._scopes.get()
-        for index in reversed(range(len(scopes))):
-            if scopes[index] is scope:
-                left = scopes[index:]
-                del scopes[index:]
-                return left
-        return [scope]
-
-    def end(self, meant: Callable[[Scope], bool]) -> None:
-        """End the innermost scope of this thread for which ``meant`` is true, if there is one.
-
-        With it ends what was begun inside it and not left.
-        """
-        for scope in reversed(self._scopes.get()):
-            if not scope.ended and meant(scope):
-                for left in reversed(self.leave(scope)):
-                    left.close()
-                return
-
-    def leave_innermost(self, begun: list[Scope]) -> Scope:
-        """Leave the innermost of the scopes ``begun`` that this thread is in, and return it.
-
-        A scope in a generator may end out of order, or in another thread than it began in: where
-        this thread is in none of them, the last one begun is returned.
-        """
-        scopes = self._scopes.get()
-        if scopes and scopes[-1] in begun:
-            return scopes.pop()
-        for index in reversed(range(len(scopes))):
-            if scopes[index] in begun:
-                return scopes.pop(index)
-        return begun[-1]
-
-    def _configured(self) -> Settings:
-        if self._settings is None:
+    def _database(self) -> Database:
+        if self._target is None:
             raise RuntimeError(
                 f"manager {self.name!r} has no settings yet: "
                 "call its configure(config) before the first query"
             )
-        return self._settings
+        return self._target
 
-    def _pool(self, dsn: str | None) -> Pool:
-        pool = self._pools.get(dsn)
-        if pool is None:
-            with self._lock:
-                pool = self._pools.get(dsn) or self._new_pool(self._configured(), dsn)
-                pool = self._pools.setdefault(dsn, pool)
-        return pool
-
-    def _new_pool(self, settings: Settings, dsn: str | None) -> Pool:
+    def _new_pool(self) -> Pool:
         if _exiting and threading.current_thread() is not threading.main_thread():
             raise psycopg2.InterfaceError(
                 "the interpreter is exiting and has closed its connections: no new work is begun"
             )
-        if dsn is None:
-            return Pool(self.name, settings, self._connect, self._events)
-        # Another database, of which only the DSN is known: nothing idle is kept.
-        settings = replace(settings, pool_size=0, max_overflow=settings.max_size)
-        return Pool(self.name, settings, partial(_connect, dsn, settings), self._events)
-
-    def _connect(self, **options: Any) -> connection:
-        server = self._server
-        if server is not None:
-            try:
-                return psycopg2.connect(server, **options)
-            except psycopg2.OperationalError:
-                # The embedded server may have stopped: dsn() starts it again.
-                pass
-        return _connect(self.dsn(), self._configured(), **options)
+        with self._lock:
+            if self._pool is None:
+                database = self._database()
+                self._pool = Pool(self.name, database.settings, database.connect, self._events)
+            return self._pool
 
     def _become_default(self, prefix: str) -> None:
         before = getattr(simpycity.config.handle_factory, "__self__", None)
@@ -402,75 +301,10 @@ class Manager:
     def _forked(self) -> None:
         self._lock = threading.RLock()
         self._events.forked()
-        for scope in self._scopes.get():
-            scope.forget()
+        self.scopes.forked()
 
     def __repr__(self) -> str:
         return f"<Manager {self.name!r}>"
-
-
-class ScopeBlock:
-    """What ``manager.scope()`` returns: a ``with`` block or a decorator."""
-
-    __slots__ = ("_label", "_manager", "_scopes")
-
-    # Not made with contextlib, whose generators cost more than all the rest of a scope.
-    def __init__(self, manager: Manager, label: str) -> None:
-        self._manager = manager
-        self._label = label
-        # More than one where the block is used within itself, or by several threads.
-        self._scopes: list[Scope] = []
-
-    def __enter__(self) -> None:
-        scope = Scope(self._label)
-        self._scopes.append(scope)
-        self._manager.enter(scope)
-
-    def __exit__(self, *error: object) -> None:
-        scope = self._manager.leave_innermost(self._scopes)
-        self._scopes.remove(scope)
-        scope.ended = True
-        scope.close()
-
-    def __call__(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """Give each call of ``function`` a scope of its own.
-
-        Raises:
-            TypeError: it is a generator function or a coroutine function.
-        """
-        _refuse_what_runs_later(function, self._label)
-
-        @wraps(function)
-        def in_scope(*args: Any, **kwargs: Any) -> Any:
-            with ScopeBlock(self._manager, self._label):
-                return function(*args, **kwargs)
-
-        return in_scope
-
-
-def _refuse_what_runs_later(function: Callable[..., Any], label: str) -> None:
-    if inspect.isgeneratorfunction(function):
-        instead = f"put 'with manager.scope({label!r}):' around the loop that uses it"
-    elif inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        instead = "decorate a plain function, and await it with asyncio.to_thread()"
-    else:
-        return
-    raise TypeError(
-        f"scope({label!r}) cannot decorate {getattr(function, '__qualname__', function)}, whose body "
-        f"runs after its call has returned and the scope has ended: {instead}"
-    )
-
-
-def _connect(dsn: str, settings: Settings, **options: Any) -> connection:
-    if "PGCONNECT_TIMEOUT" not in os.environ and "connect_timeout" not in parse_dsn(dsn):
-        # A server that does not answer must not hold a thread up for minutes. 2 is libpq's least.
-        options["connect_timeout"] = max(2, ceil(settings.pool_timeout))
-    return psycopg2.connect(dsn, **options)
-
-
-def _close(pools: Mapping[str | None, Pool]) -> None:
-    for pool in pools.values():
-        pool.close()
 
 
 # By name, those of get_manager(); and all of them.

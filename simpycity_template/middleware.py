@@ -1,21 +1,10 @@
-"""One request, one scope: for any WSGI application.
+"""One request, one scope: for any WSGI application."""
 
-The scope ends with the response. A body that is a list has said all there is to say, so its
-scope ends at once. Any other body is a stream, which may query while it is sent, and keeps its
-scope until it is exhausted, closed or dropped.
-"""
-
-import logging
-import sys
-import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from simpycity_template.manager import Manager
-from simpycity_template.process.thread_local import PerThread
-from simpycity_template.scopes.scope import Scope
-
-log = logging.getLogger("simpycity_template")
+from simpycity_template.scopes.request import RequestScope, StreamedBody, is_complete
 
 COMPUTED = "simpycity.computed"
 """Key of the environ: a framework puts the manager there whose scope the response does not need any
@@ -45,185 +34,17 @@ def respond_in_scope(
     start_response: Callable[..., Any],
 ) -> Iterable[bytes]:
     """Call ``application`` in a scope that lasts until its response is complete."""
-    unit = Unit(manager, environ)
+    request = RequestScope(manager.scopes, environ)
     try:
-        with unit:
+        with request:
             body = application(environ, start_response)
     except BaseException:
-        unit.close()
+        request.close()
         raise
     if is_complete(body, environ):
-        unit.close()
+        request.close()
         return body
     if environ.get(COMPUTED) is manager:
         # It stays a stream, because what is called when it is closed may query.
-        unit.close()
-    return Stream(body, unit)
-
-
-class Unit:
-    """A request's unit of work: a block that is entered each time that the request goes on.
-
-    It is the request's scope, and those that were begun inside it and not left: a generator that
-    waits between two pieces may be in a block of its own.
-    """
-
-    def __init__(self, manager: Manager, environ: dict[str, Any]) -> None:
-        key = f"simpycity_template.{manager.name}"
-        if key not in environ and not _thread.get().depth:
-            # A new request of this thread, not one within another (an error document, a page made
-            # of several).
-            _cut_streams(manager)
-        environ[key] = True
-        self.manager = manager
-        self.scope = Scope(request_label(environ))
-        self._scopes = [self.scope]
-
-    def __enter__(self) -> None:
-        for scope in self._scopes:
-            self.manager.enter(scope)
-        _thread.get().depth += 1
-
-    def __exit__(self, *error: object) -> None:
-        _thread.get().depth -= 1
-        self._scopes = self.manager.leave(self.scope)
-
-    def holds(self) -> bool:
-        """Whether it has a connection; to be asked between two entries."""
-        return any(scope.holds for scope in self._scopes)
-
-    def close(self) -> None:
-        """ROLLBACK and release everything."""
-        for scope in reversed(self._scopes):
-            scope.close()
-
-
-class Stream:
-    """A response body that keeps its scope until it has been sent.
-
-    Between two pieces it waits with the thread that sent the last one, before the first with the
-    thread that called the application. Where it still has a connection when that thread begins
-    another request, its server has forgotten to close it, or sends several bodies by turns. Nobody
-    can tell which, so it is cut: it loses its connection, and never passes for a whole one.
-    """
-
-    def __init__(self, body: Iterable[bytes], unit: Unit) -> None:
-        self._body = body
-        self.unit = unit
-        self._iterator: Iterator[bytes] | None = None
-        # Whether nothing more is to be sent: it was sent, it failed, or the server closed it.
-        self._over = False
-        self._closed = False
-        self._reference = weakref.ref(self)
-        self._wait()
-
-    def __iter__(self) -> "Stream":
-        return self
-
-    def __next__(self) -> bytes:
-        if not self._stop_waiting() and not self._over:
-            raise RuntimeError(
-                f"the response body of {self.unit.scope.label!r} was cut and its transaction rolled "
-                "back, because its thread began another request before all of it was sent: send "
-                "or close it first, or fetch its rows and call manager.cleanup() before it begins"
-            )
-        if self._over:
-            raise StopIteration
-        try:
-            with self.unit:
-                if self._iterator is None:
-                    self._iterator = iter(self._body)
-                piece = next(self._iterator)
-        except BaseException:
-            self._over = True
-            self.unit.close()
-            raise
-        if self._closed:
-            # By another thread, and the piece may have taken a connection since.
-            self.unit.close()
-        self._wait()
-        return piece
-
-    def close(self) -> None:
-        """Close the body, and with it the scope."""
-        # One that was cut is closed, but not over: to go on with it stays an error.
-        self._over = self._over or not self._closed
-        self._stop_waiting()
-        self._close()
-
-    def cut(self) -> None:
-        """Take its connection back, unless it has none or another thread sends it by now."""
-        if not self.unit.holds() or not self._stop_waiting():
-            return
-        try:
-            self._close()
-        except Exception:
-            log.exception("closing the abandoned body of %r failed", self.unit.scope.label)
-
-    def _wait(self) -> None:
-        self._waiting = _thread.get().streams
-        self._waiting.add(self._reference)
-
-    def _stop_waiting(self) -> bool:
-        """Whether it waited; True for only one of two threads that would send it and cut it."""
-        try:
-            self._waiting.remove(self._reference)
-        except KeyError:
-            return False
-        return True
-
-    def _close(self) -> None:
-        if self._closed:
-            return
-        self._closed = True
-        try:
-            with self.unit:
-                close = getattr(self._body, "close", None)
-                if close:
-                    close()
-        finally:
-            self.unit.close()
-
-    def __del__(self) -> None:
-        # The client went away and the server dropped the body without a word.
-        if sys.is_finalizing():
-            return
-        try:
-            self.close()
-        except Exception:
-            log.exception("closing the dropped body of %r failed", self.unit.scope.label)
-
-
-class _Thread:
-    """The streams that wait with a thread, and how many calls of applications it is in."""
-
-    def __init__(self) -> None:
-        self.depth = 0
-        self.streams: set[weakref.ref[Stream]] = set()
-
-
-_thread = PerThread(_Thread)
-
-
-def _cut_streams(manager: Manager) -> None:
-    """Take back what the streams that wait with this thread have of ``manager``."""
-    for reference in list(_thread.get().streams):
-        stream = reference()
-        if stream is not None and stream.unit.manager is manager:
-            stream.cut()
-
-
-def is_complete(body: Any, environ: dict[str, Any]) -> bool:
-    """Whether nothing of ``body`` is still to be computed: a list, or a file for the server."""
-    wrapper = environ.get("wsgi.file_wrapper")
-    return isinstance(body, (list, tuple)) or (
-        isinstance(wrapper, type) and isinstance(body, wrapper)
-    )
-
-
-def request_label(environ: dict[str, Any]) -> str:
-    """What a request's scope is called: ``GET /notes/7``."""
-    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
-    return (
-        f"{environ.get('REQUEST_METHOD', '')} {path.encode('latin-1').decode('utf-8', 'replace')}"
-    )
+        request.close()
+    return StreamedBody(body, request)

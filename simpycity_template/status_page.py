@@ -19,7 +19,7 @@ import psycopg2
 from simpycity_template.manager import Manager
 from simpycity_template.monitoring.history import MINUTES, History, history_of
 from simpycity_template.monitoring.pg_sessions import application_name, connect, masked, sessions
-from simpycity_template.pool.owner import from_here
+from simpycity_template.pool.call_site import from_here
 from simpycity_template.pylons_py3.restricted import why_not
 
 PATH = "/_connections"

@@ -27,8 +27,8 @@ lower = Function("lower", ["text"])
 @pytest.fixture
 def manager(make_manager, monkeypatch):
     # However slow the machine is, its server answered a moment ago, and was looked at just now.
-    monkeypatch.setattr(merging, "FRESH", 3600)
-    monkeypatch.setattr(merging, "JUST_NOW", 3600)
+    monkeypatch.setattr(merging, "ALIVE_BYPASS_WINDOW", 3600)
+    monkeypatch.setattr(merging, "LOOK_BYPASS_WINDOW", 3600)
     return make_manager()
 
 
@@ -68,7 +68,7 @@ def test_the_calls_of_a_request(manager):
 def test_the_calls_that_the_manager_adds(manager):
     def nothing_but_a_connection():
         with manager.scope("GET /"):
-            manager.hold(manager.handle())
+            manager.checkout(manager.handle())
 
     for _ in range(3):
         nothing_but_a_connection()
@@ -80,8 +80,8 @@ def test_the_calls_that_the_manager_adds(manager):
 def test_what_each_request_looks_up_has_slots(manager):
     # On an object of psycopg2's Python finds what has none several times more slowly.
     with manager.scope("GET /"):
-        hold = manager.hold(manager.handle())
-        for thing in (hold.connection, hold.holder, hold, manager.current()):
+        hold = manager.checkout(manager.handle())
+        for thing in (hold.link, hold, manager.scopes.current()):
             assert not hasattr(thing, "__dict__"), type(thing)
 
 

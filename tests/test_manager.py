@@ -24,7 +24,7 @@ from support import PATIENCE, backend, end_session, in_thread, in_use, pid, unti
 from simpycity_template import TransactionLost, embedded, get_manager
 from simpycity_template.driver import disconnect as last_words
 from simpycity_template.driver import merged_begin as merging
-from simpycity_template.driver.connection import END_TIMEOUT
+from simpycity_template.driver.terminate import TERMINATE_TIMEOUT
 from simpycity_template.pool.pool import Pool
 from simpycity_template.scopes.scope import Scope
 
@@ -344,7 +344,7 @@ class TestCleanup:
             cursor.copy_expert("COPY (SELECT generate_series(1, 1000000)) TO STDOUT", BrokenFile())
         began = monotonic()
         manager.cleanup()
-        assert monotonic() - began < END_TIMEOUT / 2
+        assert monotonic() - began < TERMINATE_TIMEOUT / 2
         assert in_use(manager) == []
         until(lambda: not witness_in("SELECT 1 FROM pg_stat_activity WHERE pid = %s", session))
 
@@ -459,12 +459,12 @@ class TestTransactions:
         other = Scope("other")
         with pytest.raises(TransactionLost), handle.transaction():
             manager.cleanup()
-            manager.enter(other)
+            manager.scopes.enter(other)
             insert(2)
-            manager.leave(other)
-        manager.enter(other)
+            manager.scopes.leave(other)
+        manager.scopes.enter(other)
         manager.commit()
-        manager.leave(other)
+        manager.scopes.leave(other)
         other.close()
         assert notes() == [2]
 
@@ -641,17 +641,18 @@ class TestLostConnections:
         link.tpc_commit()
 
     @pytest.mark.parametrize("end", [
-        lambda manager: manager.commit(),
-        lambda manager: manager.handle().conn.commit(),
-        lambda manager: Raw("COMMIT")(),
+        lambda manager: manager.commit,
+        lambda manager: manager.handle().conn.commit,
+        lambda manager: Raw("COMMIT"),
     ])  # fmt: skip
     def test_a_commit_that_is_interrupted_says_so_too(
         self, manager, notes, witness_in, interrupt_greenlet, end
     ):
         at_commit(witness_in, "pg_sleep(1)")
         insert(1)
+        commit = end(manager)
         with interrupt_greenlet():
-            end(manager)
+            commit()
         with pytest.raises(TransactionLost, match="broke during COMMIT"):
             insert(2)
         with pytest.raises(TransactionLost, match="broke during COMMIT"):
@@ -684,7 +685,7 @@ class TestLostConnections:
 
     @pytest.mark.parametrize("fresh", [0, 60])
     def test_so_is_one_that_a_handle_executes(self, manager, kill, monkeypatch, fresh):
-        monkeypatch.setattr(merging, "FRESH", fresh)
+        monkeypatch.setattr(merging, "ALIVE_BYPASS_WINDOW", fresh)
         session = backend()
         manager.commit()
         kill(session)
@@ -736,7 +737,7 @@ class TestCommitAsSql:
     @pytest.mark.parametrize("fresh", [0, 60])
     @pytest.mark.parametrize("text", [*NONE, "COMMIT", "SELECT 1; COMMIT"])
     def test_that_was_never_sent_is_sent_again(self, manager, kill, monkeypatch, fresh, text):
-        monkeypatch.setattr(merging, "FRESH", fresh)
+        monkeypatch.setattr(merging, "ALIVE_BYPASS_WINDOW", fresh)
         session = backend()
         manager.commit()
         kill(session)
@@ -831,19 +832,21 @@ class TestFirstErrors:
         self.fails(self.TERMINATE, psycopg2.OperationalError, self.SHUTDOWN[1], TransactionLost)
 
     def test_the_servers_patience_with_a_transaction(self, manager, gone):
+        session = backend()
         Raw("SET LOCAL idle_in_transaction_session_timeout = 10")()
-        gone(manager.handle().conn.backend_pid)
+        gone(session)
         error = errors.IdleInTransactionSessionTimeout
         self.fails(pid, error, "due to idle-in-transaction timeout", then=TransactionLost)
 
     def test_the_servers_patience_with_a_transaction_that_is_committed_too_late(
         self, manager, notes, gone
     ):
-        told = pytest.raises(TransactionLost, match="due to idle-in-transaction timeout")
-        with told, manager.transaction():
+        lost = pytest.raises(TransactionLost, match="due to idle-in-transaction timeout")
+        with lost, manager.transaction():
             insert(1)
+            session = backend()
             Raw("SET LOCAL idle_in_transaction_session_timeout = 10")()
-            gone(manager.handle().conn.backend_pid)
+            gone(session)
         assert notes() == []
 
     def test_the_servers_limit_for_a_transaction(self, manager):
@@ -900,6 +903,11 @@ class TestScopes:
 
         in_thread(finish)
         assert exported != mine
+        with pytest.raises(TransactionLost, match="scope 'export' was ended in another thread"):
+            backend()
+        with pytest.raises(TransactionLost, match="scope 'export' was ended in another thread"):
+            manager.commit()
+        manager.cleanup()
         assert backend() == mine
         manager.cleanup()
         assert in_use(manager) == []
@@ -951,9 +959,9 @@ class TestScopes:
 
     def test_a_unit_of_work_can_be_told_from_a_mere_query(self, manager):
         pid()
-        assert not manager.current().begun
+        assert not manager.scopes.current().begun
         with manager.scope("work"):
-            assert manager.current().begun
+            assert manager.scopes.current().begun
 
     def test_an_exception_leaves_the_scope_clean(self, manager):
         with pytest.raises(ZeroDivisionError), manager.scope("job"):
@@ -998,7 +1006,7 @@ class TestScopes:
         assert isinstance(kept[1], TransactionLost)
         assert in_use(manager) == []
 
-    def test_a_cursor_that_outlives_its_scope_does_not_speak(self, manager):
+    def test_a_cursor_that_outlives_its_scope_sends_nothing(self, manager):
         kept = pid()
         server_side = manager.handle().cursor(name="kept")
         server_side.execute("SELECT generate_series(1, 1000)")
@@ -1016,7 +1024,7 @@ class TestScopes:
         server_side.close()
         assert manager.handle().conn.get_transaction_status() == 2
 
-    SPEAK = (
+    USES = (
         lambda handle: partial(handle.cursor().execute, "INSERT INTO notes VALUES (1)"),
         lambda handle: partial(
             handle.cursor().executemany, "INSERT INTO notes VALUES (%s)", [(1,)]
@@ -1025,44 +1033,44 @@ class TestScopes:
         lambda handle: handle.cursor(name="numbers").fetchone,
     )
 
-    @pytest.mark.parametrize("cursor", SPEAK)
-    def test_a_cursor_does_not_speak_whose_scope_ends_while_it_waits_for_its_turn(
+    @pytest.mark.parametrize("cursor", USES)
+    def test_a_cursor_whose_scope_ends_while_it_waits_for_the_lock_sends_nothing(
         self, make_manager, notes, cursor
     ):
         manager = make_manager(pool_size=1, max_overflow=0)
-        speak = cursor(manager.handle())
-        connection = manager.hold(manager.handle()).connection
-        turn = connection.turn
+        use = cursor(manager.handle())
+        connection = manager.checkout(manager.handle()).link
+        lock = connection.lock
 
-        class Turn:
+        class Late:
             def __enter__(self):
-                connection.turn = turn
+                connection.lock = lock
                 manager.cleanup()
-                turn.acquire()
+                lock.acquire()
 
             def __exit__(self, *error):
-                turn.release()
+                lock.release()
 
-        connection.turn = Turn()
+        connection.lock = Late()
         with pytest.raises(psycopg2.InterfaceError, match="scope of this cursor has ended"):
-            speak()
+            use()
         insert(2)
         manager.commit()
         assert notes() == [2]
 
-    @pytest.mark.parametrize("cursor", SPEAK)
-    def test_nor_between_the_rollback_and_the_next_scope(
+    @pytest.mark.parametrize("cursor", USES)
+    def test_a_cursor_sends_nothing_between_the_rollback_and_the_next_scope(
         self, make_manager, notes, cursor, monkeypatch
     ):
         manager = make_manager(pool_size=1, max_overflow=0)
-        speak, checkin = cursor(manager.handle()), Pool.checkin
+        use, release = cursor(manager.handle()), Pool.release
 
-        def late(pool, connection):
+        def late(pool, owner):
             with pytest.raises(psycopg2.InterfaceError, match="scope of this cursor has ended"):
-                speak()
-            checkin(pool, connection)
+                use()
+            release(pool, owner)
 
-        monkeypatch.setattr(Pool, "checkin", late)
+        monkeypatch.setattr(Pool, "release", late)
         manager.cleanup()
         monkeypatch.undo()
         insert(2)

@@ -268,7 +268,7 @@ def test_a_stream_may_be_in_a_block_of_its_own(manager):
     insert = Raw("INSERT INTO kept VALUES (%s)", ["word"])
     Raw("CREATE TABLE kept (word text)")()
     manager.commit()
-    own = manager.current()
+    own = manager.scopes.current()
 
     def lines():
         with manager.scope("export"):
@@ -280,10 +280,10 @@ def test_a_stream_may_be_in_a_block_of_its_own(manager):
             yield b"2"
 
     body = request(lambda *args: lines(), manager)
-    assert (next(body), manager.current()) == (b"1", own)
+    assert (next(body), manager.scopes.current()) == (b"1", own)
     insert("of the thread")
     manager.commit()
-    assert (next(body), manager.current()) == (b"2", own)
+    assert (next(body), manager.scopes.current()) == (b"2", own)
     body.close()
     words = {row["word"] for row in Raw("SELECT word FROM kept")()}
     assert words == {"first", "second", "of the thread"}
@@ -308,7 +308,7 @@ def test_a_stream_in_a_block_of_its_own_frees_the_connections_of_both(manager, i
         del body
     else:
         request(lambda *args: [b""], manager)
-    assert (in_use(), manager.current(), caplog.messages) == ([], None, [])
+    assert (in_use(), manager.scopes.current(), caplog.messages) == ([], None, [])
 
 
 def test_a_request_ends_with_the_block_that_a_generator_of_it_is_in(manager, in_use):
@@ -327,10 +327,10 @@ def test_a_request_ends_with_the_block_that_a_generator_of_it_is_in(manager, in_
         raise ZeroDivisionError
 
     assert request(application, manager)
-    assert (manager.current(), in_use()) == (None, [])
+    assert (manager.scopes.current(), in_use()) == (None, [])
     with pytest.raises(ZeroDivisionError):
         request(breaks, manager)
-    assert (manager.current(), in_use()) == (None, [])
+    assert (manager.scopes.current(), in_use()) == (None, [])
     kept.clear()
 
 

@@ -16,8 +16,8 @@ from simpycity.model import SimpleModel
 from support import until
 
 from simpycity_template import get_manager
-from simpycity_template.driver import connection
 from simpycity_template.driver import merged_begin as merging
+from simpycity_template.driver import terminate
 
 SCHEMA = """
 CREATE TABLE kept (run int, n int);
@@ -63,7 +63,7 @@ def table(server):
 
 @pytest.fixture(autouse=True)
 def proxied(proxy, table, monkeypatch):
-    monkeypatch.setattr(connection, "END_TIMEOUT", 0.05)
+    monkeypatch.setattr(terminate, "TERMINATE_TIMEOUT", 0.05)
     database = parse_dsn(table.dsn)["dbname"]
     address = {"host": "127.0.0.1", "port": proxy.port(), "sslmode": "disable"}
     dsn = make_dsn(dbname=database, user="postgres", gssencmode="disable", **address)
@@ -231,11 +231,11 @@ def test_a_cut_while_connecting_is_one_clear_error(proxy, table):
 
 
 @pytest.mark.parametrize("work", TRANSACTIONS, ids=lambda work: work.__name__)
-@pytest.mark.parametrize("fresh", [merging.FRESH, 0], ids=["BEGIN merged", "BEGIN alone"])
+@pytest.mark.parametrize("fresh", [merging.ALIVE_BYPASS_WINDOW, 0], ids=["BEGIN merged", "BEGIN alone"])
 def test_a_cut_at_any_message_leaves_the_transaction_whole_or_gone(
     proxy, table, work, fresh, monkeypatch
 ):
-    monkeypatch.setattr(merging, "FRESH", fresh)
+    monkeypatch.setattr(merging, "ALIVE_BYPASS_WINDOW", fresh)
     unknown = 0
     for at in range(messages(proxy, connecting), messages(proxy, work)):
         run, told, error = attempt_with_failure(proxy, work, at, "cut")

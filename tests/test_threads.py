@@ -84,8 +84,8 @@ class TestThreadsThatDie:
         served = []
         waiter = threading.Thread(target=lambda: (served.append(backend()), manager.cleanup()))
         waiter.start()
-        (pool,) = manager._pools.values()
-        until(lambda: pool._waiters)
+        pool = manager._pool
+        until(lambda: pool.waiting())
         die.set()
         waiter.join(PATIENCE)
         assert served
@@ -118,7 +118,7 @@ class TestBlocks:
                 insert("never committed")
                 inside.wait(PATIENCE)
                 inside.wait(PATIENCE)
-            assert manager.current() is None
+            assert manager.scopes.current() is None
             left.set()
 
         def goes_on():
@@ -129,7 +129,7 @@ class TestBlocks:
                 assert left.wait(PATIENCE)
                 insert("two")
                 manager.commit()
-            assert manager.current() is None
+            assert manager.scopes.current() is None
 
         with ThreadPoolExecutor(2) as threads:
             first, second = map(threads.submit, (begins_first_and_leaves_first, goes_on))

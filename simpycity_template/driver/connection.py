@@ -1,78 +1,103 @@
-"""A connection that can be pooled: made as good as new, tested, cut off from a parent process."""
+"""A psycopg2 connection that can be pooled: its transaction, its lock, and how it becomes as new.
+
+Who begins its transactions is its state. As a rule BEGIN goes along with the first statement
+(``merged_begin.py``), and psycopg2, which does not know of it, is in autocommit mode. That is right
+only while nobody but this package has the connection: the application may make psycopg2's own
+cursors of it, and use them at any time. So ``hand_out()`` is a door that opens one way. From then on
+psycopg2 begins and ends the transactions of that connection, until it is replaced.
+"""
 
 import os
-import socket
-import sys
 import threading
 import weakref
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from time import monotonic, sleep
+from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 import psycopg2
-from psycopg2 import errors, extensions
+from psycopg2 import extensions
 
-from simpycity_template.driver.disconnect import told
-from simpycity_template.driver.merged_begin import MergingConnection
-from simpycity_template.errors import TransactionLost
-from simpycity_template.pool.owner import Holder
+from simpycity_template.driver import commit_outcome
+from simpycity_template.driver.check_socket import is_read_only
+from simpycity_template.driver.disconnect import raise_translated
+from simpycity_template.driver.session import Session
+from simpycity_template.driver.state import (
+    ACTIVE,
+    BY_HAND,
+    IDLE,
+    IN_TRANSACTION,
+    MERGED,
+    PSYCOPG2,
+    READY,
+)
+from simpycity_template.driver.terminate import cancel, terminate_deadline
 from simpycity_template.process import fork, interrupt
-from simpycity_template.settings import Settings
 
-END_TIMEOUT = 5  # seconds; for the statements of other threads to end after they were cancelled
-COPY_TIMEOUT = 0.3  # seconds of these; for a COPY, which may not end though it was cancelled
-PAUSE = 0.02  # seconds; between cancelling a statement and cancelling it again
-
-ACTIVE = extensions.TRANSACTION_STATUS_ACTIVE
-
-# With these psycopg2 itself refuses a call, and nothing was sent.
-_REFUSED = psycopg2.ProgrammingError, psycopg2.NotSupportedError
+# What this class overrides, as psycopg2 has it.
+_psycopg2: Any = extensions.connection
+set_autocommit = _psycopg2.autocommit.__set__
+_commit, _rollback = _psycopg2.commit, _psycopg2.rollback
 
 
 def _with_outcome(name: str) -> Any:
     """psycopg2's method ``name``, which is a kind of COMMIT."""
-    own = getattr(MergingConnection, name)
+    own = getattr(_psycopg2, name)
 
     def method(self: Any, *args: Any) -> None:
-        with self.turn:
+        with self.lock:
             try:
                 own(self, *args)
             except BaseException as error:
-                self.check_outcome(error)
+                commit_outcome.check_after_commit(self, error)
                 raise
 
     method.__name__, method.__doc__ = name, own.__doc__
     return method
 
 
-class Connection(MergingConnection):
-    """A psycopg2 connection that knows its age, its process and its holder.
+class Connection(extensions.connection):
+    """A psycopg2 connection that knows its transaction, its process and its owner.
 
     Attributes:
-        opened: when, in seconds of the monotonic clock.
-        idle_since: when it came back, likewise.
-        process: which one opened it.
+        state: one of ``State``.
+        lock: held by whoever sends a statement; psycopg2's own has no timeout.
+        owner: who has it now; an object of the pool, None while idle.
+        handed_out: whether anybody but this package may have it.
+        proxy: what a monitoring agent's ``psycopg2.connect()`` returned in its place, or None.
+        opened, answered, looked: when it was opened, when the server answered last, and when the
+            socket was looked at last, in seconds of the monotonic clock.
         backend_pid: the server's process.
-        holder: who has it now.
-        outcome_unknown: whether it broke during a COMMIT.
+        process: which process opened it.
+        was_read_only: whether its server took no writes when it was opened.
+        expires, idle_since: the pool's, in seconds of the monotonic clock.
     """
 
+    # As psycopg2's own connection, it takes no other attributes. These are looked up often.
     __slots__ = (
-        "_encoding",
-        "_was_read_only",
+        "_cursor",
+        "_session",
+        "answered",
         "backend_pid",
-        "holder",
+        "expires",
+        "handed_out",
         "idle_since",
+        "lock",
+        "looked",
         "opened",
-        "outcome_unknown",
+        "owner",
         "process",
+        "proxy",
+        "state",
+        "was_read_only",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self.holder: Holder | None = None
+        self.state = PSYCOPG2
+        self.handed_out = False
+        self.owner: Any = None
+        self.proxy: Any = None
+        self._cursor: Any = None
         self.idle_since = 0.0
-        self.outcome_unknown = False
         try:
             super().__init__(*args, **kwargs)
         except BaseException:
@@ -80,13 +105,99 @@ class Connection(MergingConnection):
             # connection, too, and the server takes it for a whole one.
             self.close()
             raise
-        self.opened = monotonic()
+        self.lock = threading.RLock()
+        self.opened = self.answered = self.looked = monotonic()
+        self.expires = self.opened
         self.process = os.getpid()
         self.backend_pid = self.get_backend_pid()
-        self._encoding = self.encoding
-        self._was_read_only = self._is_read_only()
+        self.was_read_only = is_read_only(self)
         _connections.add(self)
         interrupt.listen(_cancel_in_main_thread)
+
+    # --- what each scope begins with ---
+
+    def remember_session(self) -> None:
+        """Take the session as it is now for what each scope begins with."""
+        self._session = Session.of(self)
+        self._make_ready()
+
+    def reset_state(self) -> None:
+        """Make it as good as new for the next owner: ROLLBACK, never COMMIT.
+
+        Two threads may do that at once, and the next owner may have it before the second begins; so
+        nothing is done to a connection that has an owner.
+
+        Raises:
+            psycopg2.Error: it could not be done, and the connection must be terminated.
+        """
+        if self.state is not READY:
+            if self.get_transaction_status() == ACTIVE and self.owner is None:
+                raise psycopg2.OperationalError("a statement is still under way")
+            with self.lock:
+                if self.owner is None:
+                    self.rollback()
+                    if self.state is not READY:
+                        self._session.restore(self)
+                        self._make_ready()
+        if self.notices or self.notifies:
+            # Somebody may still have the lists.
+            self.notices, self.notifies = [], []
+
+    def discard(self) -> None:
+        """Have the server forget all that it keeps of the session, after ``reset_state()``."""
+        set_autocommit(self, True)
+        self.run("DISCARD ALL")
+        # When autocommit mode begins anew, psycopg2 sends what that has ended.
+        set_autocommit(self, False)
+        self.state = PSYCOPG2
+        self._session.restore_after_discard(self)
+        self._make_ready()
+
+    def set_level(self, isolation_level: int) -> None:
+        """Have psycopg2 begin transactions of ``isolation_level`` until the scope ends."""
+        self.state = PSYCOPG2
+        self.set_isolation_level(isolation_level)
+
+    def _make_ready(self) -> None:
+        if not self.handed_out and self._session.is_plain:
+            set_autocommit(self, True)
+            self.state = READY
+
+    # --- transactions ---
+
+    def hand_out(self) -> Any:
+        """Return what may be given to the application, which may keep it for ever.
+
+        That is the proxy of a monitoring agent, where there is one, or else the connection itself.
+        """
+        if not self.handed_out and not self.closed:
+            with self.lock:
+                self.handed_out = True
+                if self.state is READY or self.get_transaction_status() == IDLE:
+                    self._ended()
+                elif self.state is MERGED and self.get_transaction_status() == IN_TRANSACTION:
+                    self._let_psycopg2_begin()
+        return self.proxy or self
+
+    def _let_psycopg2_begin(self) -> None:
+        """Make the open transaction psycopg2's own.
+
+        For that psycopg2 has to send its BEGIN, which the server answers with a warning only.
+
+        Raises:
+            TransactionLost: the connection broke.
+        """
+        commit_outcome.check_before_end(self)
+        set_autocommit(self, False)
+        notices, self.notices = self.notices, []
+        try:
+            # With its comment, because PostgreSQL shows it until the next statement.
+            self.run(f"{self.owner.comment if self.owner else ''}SELECT 1")
+            self.state = PSYCOPG2
+        except psycopg2.Error as error:
+            commit_outcome.raise_lost(error)
+        finally:
+            self.notices = notices
 
     def commit(self) -> None:
         """Commit, also after a BEGIN by hand in autocommit mode.
@@ -95,213 +206,99 @@ class Connection(MergingConnection):
             TransactionLost: the connection broke before; no COMMIT was sent.
             psycopg2.errors.TransactionResolutionUnknown: it broke meanwhile.
         """
-        with self.turn:
-            if self.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
-                self._look_before_commit()
+        with self.lock:
+            if self.get_transaction_status() != IDLE:
+                commit_outcome.check_before_end(self)
             try:
-                super().commit()
-                if self.get_transaction_status() == extensions.TRANSACTION_STATUS_INTRANS:
+                if self.state is not MERGED:
+                    _commit(self)
+                if self.get_transaction_status() != IDLE:
+                    # One that psycopg2 does not know of.
                     self.run("COMMIT")
             except BaseException as error:
-                self.check_outcome(error)
+                commit_outcome.check_after_commit(self, error)
                 raise
-            self.begun = False
+            finally:
+                # As psycopg2 does: also where it failed, no transaction is left.
+                self._ended()
 
-    def _look_before_commit(self) -> None:
-        # A server may have ended the session while nobody asked it for anything. Now that is known
-        # to have ended the transaction; a COMMIT without an answer would leave it open.
-        try:
-            self._look()
-        except psycopg2.DatabaseError as error:
-            self.close()
-            raise TransactionLost(
-                "the connection broke before COMMIT and all of the transaction is gone: "
-                f"call rollback() or cleanup(), then begin again ({str(error).strip()})"
-            ) from error
+    def rollback(self) -> None:
+        """Roll back, also what was begun by hand in autocommit mode."""
+        with self.lock:
+            if self.state is not MERGED:
+                _rollback(self)
+            if self.get_transaction_status() != IDLE:
+                self.run("ROLLBACK")
+            self._ended()
 
     tpc_prepare = _with_outcome("tpc_prepare")
     tpc_commit = _with_outcome("tpc_commit")
 
-    def check_outcome(self, error: BaseException) -> None:
-        """After ``error`` of a COMMIT: raise another where nobody can know what became of it.
+    def _ended(self) -> None:
+        """No transaction is open: say who begins the next."""
+        if self.closed:
+            return
+        if self.state is READY or self.state is MERGED:
+            if self.handed_out:
+                set_autocommit(self, False)
+                self.state = PSYCOPG2
+            else:
+                self.state = READY
+        elif self.state is BY_HAND:
+            self.state = PSYCOPG2
 
-        An exception that is not psycopg2's, a greenlet's timeout for example, stays what it is, and
-        later statements are told by ``check()``.
+    def sync_state(self) -> None:
+        """Notice a BEGIN, COMMIT or ROLLBACK that was written as SQL.
+
+        psycopg2 believes that a transaction which was ended so goes on, and would send the next
+        statement without BEGIN: the server would commit it by itself.
         """
-        if not isinstance(error, psycopg2.Error):
-            # psycopg2 has closed the connection where the answer was still to come.
-            self.outcome_unknown = bool(self.closed)
-        elif isinstance(error, psycopg2.DatabaseError) and not isinstance(error, _REFUSED):
-            # An error that the server has sent has a code, and leaves nothing unknown.
-            if self.closed or error.pgcode is None:
-                error = told(self, error)
-                self.close()
-                self.outcome_unknown = True
-                raise errors.TransactionResolutionUnknown(
-                    "the connection broke during COMMIT: whether the transaction was committed "
-                    f"is unknown, and nothing was sent again ({str(error).strip()})"
-                ) from error
+        if self.closed:
+            return
+        if self.get_transaction_status() != IDLE:
+            if self.state is PSYCOPG2 and self.autocommit:
+                self.state = BY_HAND
+        elif self.state is PSYCOPG2 and self.status == extensions.STATUS_BEGIN:
+            self.rollback()
+        else:
+            self._ended()
 
-    def check(self) -> None:
-        """Raise ``TransactionLost`` where it broke inside a transaction."""
-        if self.outcome_unknown:
-            raise TransactionLost(
-                "the connection broke during COMMIT, so nothing more can belong to that "
-                "transaction: call rollback() or cleanup(), then find out whether it was committed"
-            )
-        if self.broke_in_transaction():
-            raise TransactionLost(
-                "the connection broke inside a transaction and all of that transaction is gone: "
-                "call rollback() or cleanup(), then begin again"
-            )
+    def run(self, sql: str) -> None:
+        """Execute a statement that returns nothing."""
+        with self.lock:
+            cursor = self._cursor
+            if cursor is None or self.closed:
+                cursor = self._cursor = extensions.cursor(self)
+            try:
+                cursor.execute(sql)
+            except psycopg2.DatabaseError as error:
+                raise_translated(self, error)
+            self.answered = monotonic()
 
-    def clean(self, settings: Settings) -> None:
-        """Make it as good as new for the next scope: ROLLBACK, never COMMIT.
+    # --- what the application can do with it ---
 
-        Arguments:
-            settings: tell the isolation level to go back to, and whether to forget all that the
-                server keeps of a session.
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        """Open a cursor; one of a foreign class may be used at any time, so psycopg2 begins."""
+        factory = kwargs.get("cursor_factory") or self.cursor_factory
+        if not getattr(factory, "merges_begin", False) or args or kwargs.get("name") is not None:
+            self.hand_out()
+        return super().cursor(*args, **kwargs)
 
-        Raises:
-            psycopg2.Error: it could not be done, and the connection must be ended.
-        """
-        if self.get_transaction_status() == ACTIVE:
-            raise psycopg2.OperationalError("a statement is still under way")
-        self.rollback()
-        if self.shown or not self.merges:
-            # Somebody may have changed what a transaction is, or how values are read.
-            self.restore(settings.isolation_level)
-        if settings.pool_reset == "discard":
-            self.autocommit = True
-            self.run("DISCARD ALL")
-            self.restore(settings.isolation_level)
-        if self.shown or self.notices or self.notifies:
-            self.notices, self.notifies = [], []
+    def open_cursor(self, factory: Any) -> Any:
+        """Open a cursor of a class whose ``execute()`` sends through ``merged_begin``."""
+        if self.proxy is None:
+            # As psycopg2's cursor() does it in the end.
+            return factory(self)
+        return self.proxy.cursor(cursor_factory=factory)
 
-    def restore(self, isolation_level: int | None) -> None:
-        """Undo what a scope set of its session; nothing is sent where it set nothing."""
-        autocommit = isolation_level == extensions.ISOLATION_LEVEL_AUTOCOMMIT
-        if self.readonly is not None or self.deferrable is not None:
-            self.set_session(readonly="default", deferrable="default")
-        if self.autocommit != autocommit or (
-            not autocommit and self.isolation_level != isolation_level
-        ):
-            self.set_isolation_level(isolation_level)
-        if self.encoding != self._encoding:
-            self.set_client_encoding(self._encoding)
-        self.cursor_factory = None  # type: ignore[assignment]
-        self.string_types.clear()
-        self.binary_types.clear()
-        if isolation_level is None:
-            self.merge()
+    def close(self) -> None:
+        """Close."""
+        self.drop_cycles()
+        super().close()
 
-    @contextmanager
-    def lent(self) -> Iterator[None]:
-        """A block in which somebody else has the connection, and may keep it."""
-        was_shown = self.shown
-        self.show()
-        references = sys.getrefcount(self)
-        try:
-            yield
-        finally:
-            # With as many references as before, nobody has kept it.
-            if not was_shown and sys.getrefcount(self) == references:
-                self.hide()
-
-    def broke_in_transaction(self) -> bool:
-        """Whether it is closed, and a transaction was open when that happened."""
-        # psycopg2 leaves the status where it stood when the connection broke.
-        return bool(
-            self.closed
-            and (self.begun or self.outcome_unknown or self.status == extensions.STATUS_BEGIN)
-        )
-
-    def became_read_only(self) -> bool:
-        """Whether its server takes no writes any more, as it reports by itself since version 14.
-
-        A server that is on its way to being a standby ends its sessions, so it is not asked here.
-        """
-        return (
-            self.get_parameter_status("default_transaction_read_only") == "on"
-            and not self._was_read_only
-        )
-
-    def end(self, deadline: float | None = None) -> None:
-        """Close it politely, also while another thread uses it: its statement is cancelled first.
-
-        Without that, closing would wait for the statement however long it takes, and for ever
-        where the network swallows the answer.
-
-        Arguments:
-            deadline: when to close it all the same, ``end_deadline()`` by default.
-        """
-        deadline = deadline or end_deadline()
-        has_turn = False
-        try:
-            with suppress(psycopg2.Error, OSError):
-                has_turn = self._take_turn(deadline)
-                if has_turn:
-                    self._end_copy(deadline)
-            with suppress(psycopg2.Error, OSError), self._socket() as ours:
-                # A thread that still waits for an answer finds the end of the stream. The goodbye
-                # to the server can be sent all the same.
-                ours.shutdown(socket.SHUT_RD)
-            self.close()
-        finally:
-            if has_turn:
-                self.turn.release()
-
-    def _take_turn(self, deadline: float) -> bool:
-        """Cancel what another thread has under way, and take its turn; False where that fails."""
-        while not self.turn.acquire(timeout=PAUSE):
-            if not self._interrupt(deadline):
-                return False
-        return True
-
-    def _end_copy(self, deadline: float) -> None:
-        """Cancel what takes no turn: a plain cursor of another thread, a COPY left half-way.
-
-        Such a COPY goes on for ever, because nobody reads it to its end.
-        """
-        deadline = min(deadline, monotonic() + COPY_TIMEOUT)
-        while self.get_transaction_status() == ACTIVE and self._interrupt(deadline):
-            sleep(PAUSE)
-
-    def _interrupt(self, deadline: float) -> bool:
-        """Cancel what is under way; False where it is too late or the server does not answer."""
-        # psycopg2's cancel() does not release the GIL, so a server that does not answer would
-        # stop every thread.
-        if monotonic() > deadline or not self._server_answers(deadline):
-            return False
-        self.cancel()
-        return True
-
-    def _server_answers(self, deadline: float) -> bool:
-        """Whether the server answers a new client, here one that connects and asks for nothing."""
-        with suppress(OSError), self._socket() as ours, socket.socket(ours.family) as trial:
-            trial.settimeout(max(deadline - monotonic(), 0))
-            host = self.info.host or ""
-            # The name of the other end of a Unix socket may be relative to the server's directory.
-            on_disk = f"{host}/.s.PGSQL.{self.info.port}"
-            trial.connect(on_disk if host.startswith("/") else ours.getpeername())
-            trial.shutdown(socket.SHUT_WR)
-            return trial.recv(1) == b""
-        return False
-
-    def _socket(self) -> socket.socket:
-        """The socket to the server, duplicated: a ``with`` block may outlast the connection."""
-        return socket.socket(fileno=os.dup(self.fileno()))
-
-    def _is_read_only(self) -> bool:
-        return "on" in (
-            self.get_parameter_status("in_hot_standby"),
-            self.get_parameter_status("default_transaction_read_only"),
-        )
-
-
-def end_deadline() -> float:
-    """When what is ended from now on has to be closed, in seconds of the monotonic clock."""
-    return monotonic() + END_TIMEOUT
+    def drop_cycles(self) -> None:
+        """Drop what refers back to it, so that it is freed without the garbage collector."""
+        self._cursor = self.proxy = None
 
 
 # Every one of this process, also those that a thread has in its hands at the moment of a fork.
@@ -312,22 +309,22 @@ def _cancel_in_main_thread() -> None:
     """Cancel what the main thread has under way in a server."""
     main = threading.main_thread().name
     for connection in list(_connections):
-        holder = connection.holder
-        if holder is not None and holder.thread == main:
+        owner = connection.owner
+        if owner is not None and owner.thread == main:
             if connection.get_transaction_status() == ACTIVE:
                 with suppress(psycopg2.Error, OSError):
-                    connection._interrupt(end_deadline())
+                    cancel(connection, terminate_deadline())
 
 
 def _leave_to_parent() -> None:
-    """Cut a child process off its parent's sessions without a word to the server.
+    """Cut a child process off its parent's sessions, and send the server nothing.
 
-    Closing a connection would send the server a goodbye in the parent's name. With the null
-    device in the socket's place it speaks to nobody.
+    Closing a connection would send a Terminate message in the parent's name. With the null device
+    in the socket's place it reaches nobody.
     """
     null = os.open(os.devnull, os.O_RDWR)
     for connection in list(_connections):
-        connection.let_go()
+        connection.drop_cycles()
         if not connection.closed:
             os.dup2(null, connection.fileno())
     os.close(null)

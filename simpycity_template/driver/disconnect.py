@@ -1,8 +1,8 @@
-"""What the server said before it ended a session, as the error that it is.
+"""Why the server ended a session, as an error of the class that belongs to it.
 
-libpq hears the reason and then that the connection was closed; since its version 14 psycopg2 is
-told only the latter. What libpq keeps of the former is the text, and no code. So the error gets its
-own class where the server speaks English; in any language it gets the server's message.
+libpq reads the server's reason and then finds the socket closed; since its version 14 psycopg2 gets
+only the latter. What libpq keeps of the reason is the text, without its code. So the error gets its
+own class where the server writes English; in any language it has the server's message.
 """
 
 from typing import Any, NoReturn
@@ -18,26 +18,26 @@ _CODES = {
 }
 
 
-def told(connection: Any, error: psycopg2.Error) -> psycopg2.Error:
-    """What ended the session of ``connection``, if ``error`` does not say it; or else ``error``."""
+def translate_error(connection: Any, error: psycopg2.Error) -> psycopg2.Error:
+    """The server's reason for ending the session, if ``error`` lacks it; or else ``error``."""
     if not connection.closed or error.pgcode is not None:
         return error
-    heard = connection.info.error_message or ""
-    return as_error(heard, type(error)) if heard.endswith(str(error)) else error
+    message = connection.info.error_message or ""
+    return error_of(message, type(error)) if message.endswith(str(error)) else error
 
 
-def as_error(
-    heard: str, otherwise: type[psycopg2.Error] = psycopg2.OperationalError
+def error_of(
+    message: str, otherwise: type[psycopg2.Error] = psycopg2.OperationalError
 ) -> psycopg2.Error:
-    """What the server said, as the error that it is, or as one of the class ``otherwise``."""
-    code = next((code for text, code in _CODES.items() if text in heard), None)
+    """A message of the server as the error that it is, or as one of the class ``otherwise``."""
+    code = next((code for text, code in _CODES.items() if text in message), None)
     cause: Any = errors.lookup(code) if code else otherwise
-    said: psycopg2.Error = cause(heard)
+    error: psycopg2.Error = cause(message)
     # As psycopg2 itself fills an error that comes from another process.
-    said.__setstate__({"pgcode": code, "pgerror": heard})
-    return said
+    error.__setstate__({"pgcode": code, "pgerror": message})
+    return error
 
 
-def raise_told(connection: Any, error: psycopg2.Error) -> NoReturn:
-    """Raise ``error``, or what ended the session of ``connection`` in its place."""
-    raise told(connection, error) from None
+def raise_translated(connection: Any, error: psycopg2.Error) -> NoReturn:
+    """Raise ``error``, or in its place the server's reason for ending the session."""
+    raise translate_error(connection, error) from None

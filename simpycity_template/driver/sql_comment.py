@@ -11,7 +11,6 @@ import socket
 from dataclasses import dataclass
 
 from simpycity_template.driver.sql_text import tokens
-from simpycity_template.pool.owner import Holder, from_here
 
 # Written as "?": what could end the comment, could be a parameter of psycopg2, or is not ASCII.
 _UNSAFE = re.compile(r"[^\w ./:<>()@-]", re.ASCII)
@@ -37,12 +36,17 @@ class Tag:
     place: str
 
 
-def comment(holder: Holder) -> str:
-    """The comment that names ``holder``, to stand before its statements."""
+def comment(label: str, thread: str, place: str) -> str:
+    """The comment that says who runs a statement, to stand before it.
+
+    Arguments:
+        label: of the scope.
+        thread: its name.
+        place: the code line that took the connection.
+    """
     process = f"{os.getpid()}@{socket.gethostname()}"
     words = [
-        _UNSAFE.sub("?", word)[-_LONGEST:]
-        for word in (holder.label[:_LONGEST], holder.thread, process, from_here(holder.place))
+        _UNSAFE.sub("?", word)[-_LONGEST:] for word in (label[:_LONGEST], thread, process, place)
     ]
     # On a line of its own: PostgreSQL's errors show the line that they are in.
     return f"{_BEGINNING}{_BETWEEN.join(words)}{_END}\n"

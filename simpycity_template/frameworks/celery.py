@@ -19,10 +19,10 @@ def scope_tasks(manager: Manager) -> None:
     """
 
     def begin(task: Any, task_id: str, **_: Any) -> None:
-        manager.enter(_Task(f"{task.name}[{task_id}]"))
+        manager.scopes.enter(_Task(f"{task.name}[{task_id}]"))
 
     def end(task: Any, task_id: str, **_: Any) -> None:
-        manager.end(lambda scope: isinstance(scope, _Task))
+        manager.scopes.end(lambda scope: isinstance(scope, _Task))
 
     # Celery calls a receiver once for each dispatch_uid, however often this is called.
     uid = f"simpycity_template {manager.name}"

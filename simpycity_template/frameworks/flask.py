@@ -57,7 +57,7 @@ def _finish(app: Flask, response: Response, **_: object) -> None:
 def _begin(app: Flask, **_: object) -> None:
     """Begin a scope with an app context, except inside a request or another unit of work."""
     manager = app.extensions["simpycity"]
-    around = manager.current()
+    around = manager.scopes.current()
     if around is None or not around.begun:
         command = click.get_current_context(silent=True)
         label = command.command_path if command else f"app context of {app.name}"

@@ -11,7 +11,7 @@ from typing import Any
 
 from simpycity_template.frameworks import installed
 from simpycity_template.manager import Manager, get_manager
-from simpycity_template.middleware import Stream, Unit, is_complete
+from simpycity_template.scopes.request import RequestScope, StreamedBody, is_complete
 
 with installed("pyramid"):
     from pyramid.config import Configurator
@@ -62,11 +62,11 @@ def scope_tween_factory(
     return scope_tween
 
 
-class _Request(Unit):
+class _Request(RequestScope):
     """One request's unit of work, and the response that may still need it."""
 
     def __init__(self, manager: Manager, request: Request) -> None:
-        super().__init__(manager, request.environ)
+        super().__init__(manager.scopes, request.environ)
         self.response: Response | None = None
         self.__enter__()
         # Before any that a request factory has added: where one fails, Pyramid calls no other.
@@ -84,10 +84,10 @@ class _Request(Unit):
             if is_complete(body, request.environ):
                 self.close()
             else:
-                _set_body(self.response, Stream(body, self))
+                _set_body(self.response, StreamedBody(body, self))
 
 
-def _set_body(response: Response, body: Stream) -> None:
+def _set_body(response: Response, body: StreamedBody) -> None:
     # WebOb forgets the length with the body that it belongs to.
     length = response.content_length
     response.app_iter = body

@@ -11,7 +11,7 @@ from psycopg2.extras import NamedTupleCursor
 
 from simpycity_template.driver import sql_comment as tag
 from simpycity_template.driver.sql_text import ends_alike, tokens
-from simpycity_template.pool.owner import from_here
+from simpycity_template.pool.call_site import from_here
 
 CONNECT_TIMEOUT = 5
 """Seconds, where the DSN says nothing."""

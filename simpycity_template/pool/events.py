@@ -8,15 +8,13 @@ have its connection yet, so a listener must not query through the manager.
 import logging
 from bisect import bisect_left
 from collections.abc import Callable
-from contextlib import nullcontext
-from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 import psycopg2
-from psycopg2.extensions import connection as psycopg2_connection
 
 from simpycity_template.driver.connection import Connection
-from simpycity_template.pool.owner import Holder
+from simpycity_template.pool.owner import Owner
 
 log = logging.getLogger("simpycity_template")
 
@@ -35,23 +33,34 @@ HOLD_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0)
 """Upper bounds, in seconds, of the histogram of hold times; above the last there is no bound."""
 
 
-@dataclass(frozen=True)
 class Event:
-    """What a listener is told.
+    """What a listener gets.
 
-    Arguments:
+    Attributes:
         name: one of ``EVENTS``.
         holder: on whose behalf it happened: its ``label``, ``thread``, ``place``, ``last_sql``.
         seconds: for ``checkin`` and ``hold_warning`` how long the connection was held, for
             ``wait`` and ``timeout`` how long its thread waited for one; otherwise 0.
-        connection: the psycopg2 connection, where the listener may use it: for ``connect`` and
-            ``checkout``; otherwise None.
     """
 
-    name: str
-    holder: Holder
-    seconds: float = 0.0
-    connection: psycopg2_connection | None = None
+    __slots__ = ("_connection", "holder", "name", "seconds")
+
+    def __init__(
+        self, name: str, holder: Owner, seconds: float = 0.0, connection: Connection | None = None
+    ) -> None:
+        self.name = name
+        self.holder = holder
+        self.seconds = seconds
+        self._connection = connection
+
+    @property
+    def connection(self) -> Any:
+        """The psycopg2 connection, for ``connect`` and ``checkout``; otherwise None.
+
+        Who asks for it may keep it, so from then on psycopg2 itself begins the transactions of
+        this connection: one round trip more for each.
+        """
+        return self._connection.hand_out() if self._connection is not None else None
 
 
 Listener = Callable[[Event], object]
@@ -82,41 +91,43 @@ class Events:
         self._of(name).append(listener)
 
     def unlisten(self, name: str, listener: Listener) -> None:
-        """Call ``listener`` no more."""
+        """Do not call ``listener`` any more."""
         listeners = self._of(name)
         if listener not in listeners:
             raise ValueError(f"{listener!r} does not listen to {name!r}")
         listeners.remove(listener)
 
     def fire(
-        self,
-        name: str,
-        holder: Holder,
-        seconds: float | None = None,
-        connection: Connection | None = None,
+        self, name: str, owner: Owner, seconds: float = 0.0, connection: Connection | None = None
     ) -> None:
-        """Count an event and tell its listeners. Never raises but for Ctrl-C and its like."""
+        """Count an event and call its listeners. Never raises an exception of a listener."""
         # No lock: between reading and writing a dictionary's number no other thread gets its turn.
         self.counts[name] += 1
-        if seconds is not None:
+        if seconds:
             self.seconds[name] += seconds
-            if name == "checkin":
-                self.holds[bisect_left(HOLD_BUCKETS, seconds)] += 1
         if self._listeners[name]:
-            with connection.lent() if connection else nullcontext():
-                self._tell(Event(name, holder, seconds or 0.0, connection))
+            self.call(Event(name, owner, seconds, connection), connection)
 
-    def _tell(self, event: Event) -> None:
+    def checked_in(self, owner: Owner, seconds: float) -> None:
+        """As ``fire("checkin")``, and note how long the connection was held."""
+        self.counts["checkin"] += 1
+        self.seconds["checkin"] += seconds
+        self.holds[bisect_left(HOLD_BUCKETS, seconds)] += 1
+        if self._listeners["checkin"]:
+            self.call(Event("checkin", owner, seconds), None)
+
+    def call(self, event: Event, connection: Connection | None) -> None:
+        """Call the listeners of an event, and count nothing."""
         for listener in tuple(self._listeners[event.name]):
             try:
                 listener(event)
             except Exception:
                 log.exception("a listener to %r failed: %r", event.name, listener)
-                _roll_back(event.connection)
+                _roll_back(connection)
             except BaseException:
-                if event.connection is not None:
+                if connection is not None:
                     # It may have prepared the session by half, for all who use it later.
-                    event.connection.close()
+                    connection.close()
                 raise
 
     def _of(self, name: str) -> list[Listener]:
@@ -127,11 +138,11 @@ class Events:
         return self._listeners[name]
 
 
-def _roll_back(connection: psycopg2_connection | None) -> None:
-    """The holder must not begin in a transaction that a listener has spoilt."""
+def _roll_back(connection: Connection | None) -> None:
+    """The owner must not begin in a transaction that a listener has spoilt."""
     if connection is not None:
         try:
             connection.rollback()
         except psycopg2.Error:
-            # It broke, and the holder's first statement will tell.
+            # It broke, and the owner's first statement gets the error.
             pass

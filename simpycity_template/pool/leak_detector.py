@@ -6,28 +6,28 @@ from collections.abc import Callable
 from time import monotonic
 
 from simpycity_template.pool.events import Events
-from simpycity_template.pool.owner import Holder, scope_named
+from simpycity_template.pool.owner import Owner, scope_named
 
 log = logging.getLogger("simpycity_template")
 
 
-class HoldWatch:
+class LeakDetector:
     """One daemon thread, which sleeps until the next hold can be overdue."""
 
-    def __init__(self, holders: Callable[[], list[Holder]], seconds: float, events: Events) -> None:
+    def __init__(self, owners: Callable[[], list[Owner]], seconds: float, events: Events) -> None:
         """
         Arguments:
-            holders: returns who has a connection now.
+            owners: returns who has a connection now.
             seconds: the age at which a hold is logged; 0 is never, and needs no thread.
-            events: told of each hold that is logged.
+            events: count each hold that is logged, and call the listeners.
         """
-        self._holders = holders
+        self._owners = owners
         self._seconds = seconds
         self._events = events
         self.forked()
 
     def start(self) -> None:
-        """Begin to watch, if there is anything to watch for."""
+        """Start the thread, if holds are to be logged."""
         if self._seconds and self._once.acquire(blocking=False):
             threading.Thread(target=self._run, name="simpycity hold_warning", daemon=True).start()
 
@@ -36,7 +36,7 @@ class HoldWatch:
         self._stopped.set()
 
     def forked(self) -> None:
-        """A child process has no watching thread yet."""
+        """A child process has no thread yet."""
         self._once = threading.Lock()
         self._stopped = threading.Event()
 
@@ -48,21 +48,21 @@ class HoldWatch:
     def _look(self) -> float:
         """Log what is overdue; returns the seconds until anything else can be."""
         pause = self._seconds
-        for holder in self._holders():
-            age = monotonic() - holder.since
-            if holder.warned:
+        for owner in self._owners():
+            age = monotonic() - owner.since
+            if owner.warned:
                 continue
             if age < self._seconds:
                 pause = min(pause, self._seconds - age)
                 continue
-            holder.warned = True
+            owner.warned = True
             log.warning(
                 "a connection is held for %.1f s: thread %r, %s, taken at %s, last statement: %s",
                 age,
-                holder.thread,
-                scope_named(holder.label, holder.thread),
-                holder.place,
-                holder.last_sql or "none",
+                owner.thread,
+                scope_named(owner.label, owner.thread),
+                owner.place,
+                owner.last_sql or "none",
             )
-            self._events.fire("hold_warning", holder, age)
+            self._events.fire("hold_warning", owner, age)
         return pause

@@ -74,15 +74,15 @@ class Now:
     waiting: int
 
 
-def measured(pools: list[Now], max_size: int, events: Events) -> Metrics:
-    """Put together what pools say of now and what events say of the past."""
+def measured(now: Now, max_size: int, events: Events) -> Metrics:
+    """Put the numbers of now and those of the past together."""
     counts = events.counts
     bounds = (*HOLD_BUCKETS, float("inf"))
     return Metrics(
-        in_use=sum(now.in_use for now in pools),
-        idle=sum(now.idle for now in pools),
-        opening=sum(now.opening for now in pools),
-        waiting=sum(now.waiting for now in pools),
+        in_use=now.in_use,
+        idle=now.idle,
+        opening=now.opening,
+        waiting=now.waiting,
         max_size=max_size,
         connects=counts["connect"],
         checkouts=counts["checkout"],

@@ -1,20 +1,19 @@
 """Who has a connection now.
 
-A holder is a plain record. It knows its thread by name and its scope by label, and
-refers to neither: whoever lists the holders must not keep a dead thread's scope alive.
+An owner is a record. It knows its thread and its scope's label, and refers to no scope: whoever
+lists the owners must not keep a dead thread's scope alive.
 """
 
-import contextlib
-import os
 import sys
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass
-from types import CodeType
+from types import FrameType
 
-import simpycity
 from psycopg2 import extensions
 
-from simpycity_template import settings
+from simpycity_template.driver.connection import Connection
+from simpycity_template.pool.call_site import application_line, described
 
 _TRANSACTION: dict[int | None, str] = {
     extensions.TRANSACTION_STATUS_IDLE: "idle",
@@ -27,45 +26,90 @@ ENDS_WITH_SCOPE = (
     "A transaction ends with its scope: a request is one, and other work needs a block "
     '`with manager.scope("what it does"):` around each piece of it.'
 )
-"""What to do about work that holds on."""
-
-# Frames of these are on the way from the application to the pool, never its own code.
-_OURS = (contextlib.__file__,) + tuple(
-    os.path.dirname(os.path.abspath(module)) + os.sep
-    for module in (settings.__file__, simpycity.__file__)
-)
+"""What to do about work that keeps its connection."""
 
 
-class Holder:
-    """What is remembered of one connection in use.
+class Owner:
+    """What is remembered of one connection in use, and of one that is waited for.
 
     Attributes:
         label: the scope's, ``"GET /notes/7"`` for example.
-        thread: the name of the thread.
         since: when it began to wait for the connection, and then when it got it, in seconds of
             the monotonic clock.
         last_sql: the last statement, without its parameters.
         warned: whether ``hold_warning`` was already logged for it.
         lost: whether the connection broke inside a transaction.
-        tag: what its statements begin with; empty where ``tag_statements`` is off.
+        ended_elsewhere: whether its scope was ended in a thread that was not in it.
+        comment: what its statements begin with; empty where ``tag_statements`` is off.
+        dsn: of another database than the pool's; None for the pool's.
+        isolation_level: of its transactions; None for the pool's.
+        connection: what it has; None until it has one.
+        served: set when it need not wait any more; None where it did not have to wait.
     """
 
-    __slots__ = ("_line", "label", "last_sql", "lost", "since", "tag", "thread", "warned")
+    __slots__ = (
+        "_line",
+        "_thread",
+        "comment",
+        "connection",
+        "dsn",
+        "ended_elsewhere",
+        "isolation_level",
+        "label",
+        "last_sql",
+        "lost",
+        "served",
+        "since",
+        "warned",
+    )
 
     since: float
 
-    def __init__(self, label: str) -> None:
+    def __init__(
+        self,
+        label: str,
+        thread: threading.Thread | None = None,
+        dsn: str | None = None,
+        isolation_level: int | None = None,
+        frames: int = 1,
+    ) -> None:
+        """
+        Arguments:
+            label: of the scope.
+            thread: that is in the scope; the current one by default.
+            dsn: of another database than the pool's.
+            isolation_level: one of psycopg2's ``ISOLATION_LEVEL_*``; None is the pool's.
+            frames: how many of the innermost frames on the stack are none of the application's.
+        """
         self.label = label
-        self.thread = threading.current_thread().name
+        self._thread = thread or threading.current_thread()
+        self.dsn = dsn
+        self.isolation_level = isolation_level
         self.last_sql: str | None = None
-        self.tag = ""
-        self.warned = self.lost = False
-        self._line = _application_line(2)
+        self.comment = ""
+        self.warned = self.lost = self.ended_elsewhere = False
+        self.connection: Connection | None = None
+        self.served: threading.Event | None = None
+        self._line = application_line(sys._getframe(frames))
+
+    @property
+    def thread(self) -> str:
+        """The name of the thread."""
+        return self._thread.name
 
     @property
     def place(self) -> str:
         """The application's code line that asked for the connection."""
-        return _described(self._line)
+        return described(self._line)
+
+    def now_at(self, frames: Mapping[int, FrameType]) -> str | None:
+        """The application's code line where its thread is now; None where nobody knows.
+
+        Arguments:
+            frames: what ``sys._current_frames()`` returns.
+        """
+        frame = frames.get(self._thread.ident or 0)
+        return None if frame is None else described(application_line(frame))
 
 
 @dataclass(frozen=True)
@@ -78,7 +122,8 @@ class Status:
         transaction: ``"idle"``, ``"active"``, ``"in transaction"``,
             ``"in failed transaction"`` or ``"lost"``.
         age: seconds for which it has been in this state.
-        thread, label, place, last_sql: the holder's; None while idle.
+        thread, label, place, last_sql: the owner's; None while idle.
+        now_at: the application's code line where the owner's thread is now, if that is known.
     """
 
     backend_pid: int
@@ -89,6 +134,26 @@ class Status:
     label: str | None = None
     place: str | None = None
     last_sql: str | None = None
+    now_at: str | None = None
+
+    @classmethod
+    def of(
+        cls, connection: Connection, owner: Owner, now: float, frames: Mapping[int, FrameType]
+    ) -> "Status":
+        """That of a connection in use."""
+        # One that is being closed by its thread must not be asked any more.
+        status = None if connection.closed else connection.get_transaction_status()
+        return cls(
+            connection.backend_pid,
+            "in use",
+            _TRANSACTION.get(status, "lost"),
+            now - owner.since,
+            owner.thread,
+            owner.label,
+            owner.place,
+            owner.last_sql,
+            owner.now_at(frames),
+        )
 
     def __str__(self) -> str:
         if self.state == "idle":
@@ -97,6 +162,7 @@ class Status:
             f"session {self.backend_pid}: thread {self.thread!r}, "
             f"{scope_named(self.label, self.thread)}, taken {self.age:.1f} s ago at {self.place}, "
             f"{self.transaction}, last statement: {self.last_sql or 'none'}"
+            + (f", its thread is now at {self.now_at}" if self.now_at else "")
         )
 
 
@@ -104,51 +170,3 @@ def scope_named(label: str | None, thread: str | None) -> str:
     """The words for the scope with this label, in a text that names the thread as well."""
     # Work outside a scope is called as its thread.
     return "in no scope" if label == thread else f"scope {label!r}"
-
-
-def transaction_state(status: int | None) -> str:
-    """The word for one of psycopg2's ``TRANSACTION_STATUS_*``; None is a closed connection's."""
-    return _TRANSACTION.get(status, "lost")
-
-
-def from_here(place: str) -> str:
-    """A code line with its file as one would name it in this process's folder."""
-    try:
-        return place.removeprefix(os.getcwd() + os.sep)
-    except FileNotFoundError:
-        # The folder is gone.
-        return place
-
-
-def application_line() -> str:
-    """The innermost line on the stack that is not Simpycity's or this package's."""
-    return _described(_application_line(1))
-
-
-def _application_line(depth: int) -> tuple[CodeType, int]:
-    # Most holders are never asked for it, so even the line's number is found out later.
-    frame = sys._getframe(depth)
-    while True:
-        file = frame.f_code.co_filename
-        if file not in _our_files:
-            if not file.startswith(_OURS):
-                break
-            _our_files.add(file)
-        caller = frame.f_back
-        if caller is None:
-            break
-        frame = caller
-    return frame.f_code, frame.f_lasti
-
-
-# A look-up in this set costs less than to compare how a name begins.
-_our_files: set[str] = set()
-
-
-def _described(line: tuple[CodeType, int]) -> str:
-    code, instruction = line
-    number = code.co_firstlineno
-    for start, end, at in code.co_lines():
-        if start <= instruction < end:
-            number = at or number
-    return f"{code.co_filename}:{number} in {code.co_name}"

@@ -1,60 +1,53 @@
-"""The connections of one database: idle ones kept, a limit, and a fair queue.
+"""Connections that are kept, handed to one owner after the other, and never more than allowed.
 
-It is not psycopg2.pool, which raises where it should wait and cannot tell who has
-what. Three rules shape the code:
+Who wants a connection stands in the queue, and ``_assign()`` gives what is free to who is first: an
+idle connection, or leave to open one. That is the one step in which anybody gets anything, and
+``release()`` is the one way back, whatever the owner had: a place in the queue, leave to open a
+connection, or a connection. Both edit a few tables under the lock, and do nothing else there.
 
-- Under the lock there is bookkeeping only. Nothing there talks to the server.
-- A connection is given back from anywhere: from ``cleanup()``, from a thread that is
-  dying, from the garbage collector in the middle of any allocation. So ``checkin()``
-  never waits for the lock; whoever has it settles what came back meanwhile.
-- A place in the limit is always in one of three tables: idle, held by somebody, or being
-  opened by somebody. There is no count beside them that could go wrong.
+A destructor that the garbage collector runs may give a connection back at any time, also while the
+same thread is editing the tables. So what comes back is put into ``_returned``, and whoever has
+released the lock calls ``_drain()``. And because there is no counter, none can be wrong: how many
+connections there are is how many the tables hold.
 """
 
+import random
 import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
 from math import inf
 from time import monotonic, sleep
+from typing import Any
 
 import psycopg2
-from psycopg2 import extensions
 
-from simpycity_template.driver import sql_comment as tag
-from simpycity_template.driver.connection import PAUSE, Connection, end_deadline
-from simpycity_template.errors import PoolTimeout
-from simpycity_template.pool.events import Events
-from simpycity_template.pool.leak_detector import HoldWatch
+from simpycity_template.driver import sql_comment
+from simpycity_template.driver.check_socket import became_read_only, is_alive
+from simpycity_template.driver.connection import Connection
+from simpycity_template.driver.state import IDLE
+from simpycity_template.driver.terminate import CANCEL_INTERVAL, terminate, terminate_deadline
+from simpycity_template.pool.call_site import from_here
+from simpycity_template.pool.events import Event, Events
+from simpycity_template.pool.leak_detector import LeakDetector
 from simpycity_template.pool.metrics import Now
-from simpycity_template.pool.owner import (
-    ENDS_WITH_SCOPE,
-    Holder,
-    Status,
-    scope_named,
-    transaction_state,
-)
+from simpycity_template.pool.owner import Owner, Status
+from simpycity_template.pool.report import in_use, timeout_error
 from simpycity_template.process import fork
 from simpycity_template.settings import NEVER, Settings
 
-
-class _Waiter:
-    """A thread in the queue, and what it is handed: a connection, or leave to open one."""
-
-    def __init__(self, holder: Holder) -> None:
-        self.holder = holder
-        self.served = threading.Event()
-        self.connection: Connection | None = None
+RECYCLE_JITTER = 0.1
+"""The part of ``pool_recycle`` by which lifetimes differ: those opened together end one by one."""
 
 
 class Pool:
-    """Connections to one DSN, at most ``settings.max_size`` at once."""
+    """The connections of a manager, at most ``settings.max_size`` at once."""
 
     def __init__(
         self,
         name: str,
         settings: Settings,
-        connect: Callable[..., extensions.connection],
+        connect: Callable[..., Any],
         events: Events | None = None,
     ) -> None:
         """
@@ -62,37 +55,36 @@ class Pool:
             name: what the sessions are called in ``pg_stat_activity.application_name``,
                 unless the DSN says otherwise.
             settings: sizes, times and session defaults.
-            connect: ``psycopg2.connect``, but for the DSN, which it knows.
-            events: told of what happens to the connections, never under the lock; those of the
-                manager, as a rule.
+            connect: as ``psycopg2.connect``; None as its DSN is that of the settings.
+            events: counts what happens to the connections, and calls the listeners, never under
+                the lock; those of the manager, as a rule.
         """
         self.name = name
         self.settings = settings
-        recycle = settings.pool_recycle
-        self._lifetime = inf if recycle == NEVER else recycle
-        self._new_connection = connect
+        self._tagged = settings.tag_statements
+        self._discards = settings.pool_reset == "discard"
+        self._connect = connect
         self._events = events or Events()
-        self._watch = HoldWatch(self.holders, settings.hold_warning, self._events)
+        self._detector = LeakDetector(self.owners, settings.hold_warning, self._events)
         self._closed = False
         self._start()
         _pools.add(self)
 
     def _start(self) -> None:
-        # Reentrant for the garbage collector's sake: see checkout() and _settle().
+        # Reentrant for the sake of _is_owned() alone.
         self._lock = threading.RLock()
+        self._queue: deque[Owner] = deque()
+        self._owners: set[Owner] = set()
         self._idle: list[Connection] = []
-        self._held: dict[Connection, Holder] = {}
-        self._opening: set[Holder] = set()
-        self._waiters: deque[_Waiter] = deque()
-        self._returned: deque[Connection] = deque()
+        self._returned: deque[Owner] = deque()
+        self._dropped: deque[Connection] = deque()
 
-    def checkout(self, holder: Holder, isolation_level: int | None = None) -> Connection:
-        """Return a connection for ``holder``, waiting while all are in use.
+    # --- there ---
 
-        Arguments:
-            holder: on whose behalf.
-            isolation_level: one of psycopg2's ``ISOLATION_LEVEL_*``, for this time; None is that of
-                the settings.
+    def acquire(self, owner: Owner) -> Connection:
+        """Give ``owner`` a connection, waiting while all are in use.
+
+        Whatever this raises, ``release(owner)`` has to follow.
 
         Raises:
             PoolTimeout: none became free within ``pool_timeout`` seconds.
@@ -104,282 +96,241 @@ class Pool:
                 f"a destructor or a signal handler asks {self.name!r} for a connection while the "
                 "same thread was handing one out: do not query there"
             )
-        try:
-            connection = self._reserve(holder)
-            if connection is not None and not connection.is_alive():
-                self._let_go(connection, holder)
-                connection = None
-            if connection is None:
-                connection = self._open(holder)
-            if isolation_level is not None:
-                # Before anybody begins a transaction, which this would roll back.
-                connection.set_isolation_level(isolation_level)
-            self._events.fire("checkout", holder, None, connection)
-        except BaseException:
-            self.abandon(holder)
-            raise
+        owner.since = monotonic()
+        with self._lock:
+            if self._closed:
+                raise self._was_closed()
+            self._queue.append(owner)
+            self._assign(owner.since)
+            if self._queue and owner not in self._owners:
+                owner.served = threading.Event()
+        if self._returned or self._dropped:
+            self._drain()
+        if owner.served is not None:
+            self._wait(owner, owner.served)
+        connection = owner.connection
+        if connection is None or not is_alive(connection):
+            connection = self._open(owner)
+        connection.owner = owner
+        if self._tagged:
+            owner.comment = sql_comment.comment(owner.label, owner.thread, from_here(owner.place))
+        if owner.isolation_level is not None:
+            # Before anybody begins a transaction, which this would roll back.
+            connection.set_level(owner.isolation_level)
+        self._events.fire("checkout", owner, 0.0, connection)
         return connection
 
-    def checkin(self, connection: Connection) -> None:
-        """Take ``connection`` back; a closed one only makes room. Never blocks, never raises."""
-        connection.holder = None
-        self._returned.append(connection)
-        self._settle()
+    def _assign(self, now: float) -> None:
+        """Give what is free to who waits, in the order of the queue. The lock is held.
 
-    def abandon(self, holder: Holder) -> None:
-        """Give back what is reserved for ``holder``, who does not use it yet or any more.
-
-        It is a place in the queue, a place in the limit, or a connection.
+        An owner is among the owners before it leaves the queue, so that an interruption loses
+        nobody.
         """
-        with self._lock:
-            for waiter in [waiter for waiter in self._waiters if waiter.holder is holder]:
-                self._waiters.remove(waiter)
-            if holder in self._opening:
-                self._opening.remove(holder)
-                self._admit()
-            connections = [c for c, owner in self._held.items() if owner is holder]
-        self._settle()
-        for connection in connections:
-            if not connection.merges:
-                # Its isolation level may be meant for this holder alone.
-                connection.close()
-            self.checkin(connection)
+        while self._queue:
+            owner = self._queue[0]
+            if self._idle and owner.dsn is None:
+                connection = self._idle.pop()
+                if now >= connection.expires:
+                    self._dropped.append(connection)
+                    continue
+                owner.connection = connection
+            elif len(self._owners) + len(self._idle) >= self.settings.max_size:
+                if not self._idle:
+                    return
+                # It is of another database than the owner wants.
+                self._dropped.append(self._idle.pop(0))
+            self._owners.add(owner)
+            self._queue.popleft()
+            if owner.served is not None:
+                owner.served.set()
+
+    def _wait(self, owner: Owner, served: threading.Event) -> None:
+        began = owner.since
+        # It may be served at the last moment.
+        if not served.wait(self.settings.pool_timeout) and owner not in self._owners:
+            self._events.fire("timeout", owner, monotonic() - began)
+            raise timeout_error(self.name, self.settings, list(self._owners))
+        if self._closed:
+            raise self._was_closed()
+        owner.since = monotonic()
+        self._events.fire("wait", owner, owner.since - began)
+
+    def _open(self, owner: Owner) -> Connection:
+        """Open a connection, in place of one that broke while idle where ``owner`` has that."""
+        broken, owner.connection = owner.connection, None
+        if broken is not None:
+            # Not close(), which would wait for a statement of whoever it was handed out to.
+            terminate(broken)
+            self._events.fire("reconnect", owner)
+        made: list[Connection] = []
+
+        def factory(*args: Any, **kwargs: Any) -> Connection:
+            made.append(Connection(*args, **kwargs))
+            return made[0]
+
+        opened = self._connect(
+            owner.dsn, connection_factory=factory, fallback_application_name=self.name
+        )
+        connection = owner.connection = made[0]
+        if opened is not connection:
+            # A monitoring agent has replaced psycopg2.connect().
+            connection.proxy = opened
+        owner.since = monotonic()
+        recycle = self.settings.pool_recycle
+        lifetime = inf if recycle == NEVER else recycle * (1 - RECYCLE_JITTER * random.random())
+        connection.expires = connection.opened + lifetime
+        if self._closed:
+            raise self._was_closed()
+        self._detector.start()
+        if self.settings.isolation_level is not None:
+            connection.set_isolation_level(self.settings.isolation_level)
+        self._events.fire("connect", owner, connection=connection)
+        self._prepared(connection)
+        return connection
+
+    def _prepared(self, connection: Connection) -> None:
+        if connection.get_transaction_status() != IDLE:
+            # What a listener did not commit must not be committed with the owner's work.
+            connection.rollback()
+        connection.remember_session()
+
+    # --- and back ---
+
+    def reset(self, owner: Owner, connection: Connection) -> None:
+        """Make the connection of ``owner`` as good as new, before it is released.
+
+        Raises:
+            psycopg2.Error: that failed, and the connection must be terminated.
+        """
+        connection.reset_state()
+        if self._discards:
+            connection.discard()
+            # What they have set of the session is gone, too.
+            self._events.call(Event("connect", owner, 0.0, connection), connection)
+            self._prepared(connection)
+
+    def release(self, owner: Owner) -> None:
+        """Take back whatever ``owner`` has, once or more than once.
+
+        Its connection is kept for the next owner where it is clean, and closed elsewhere.
+        """
+        self._returned.append(owner)
+        self._drain()
+
+    def _drain(self) -> None:
+        """Put what came back where it belongs, and give it to who waits.
+
+        Whoever has released the lock calls this. Where this thread itself has the lock, the garbage
+        collector has interrupted its editing, and it will drain afterwards.
+        """
+        while self._returned and not self._lock._is_owned():  # type: ignore[attr-defined]
+            now = monotonic()
+            with self._lock:
+                if not self._returned:
+                    break
+                owner = self._returned[0]
+                had = self._take_back(owner, now)
+                if self._queue:
+                    self._assign(now)
+                # Last, so that an interruption does not lose it.
+                self._returned.popleft()
+            if had:
+                if owner.lost:
+                    self._events.fire("lost", owner)
+                self._events.checked_in(owner, now - owner.since)
+        while self._dropped:
+            try:
+                self._dropped.popleft().close()
+            except IndexError:
+                # Another thread drains, too.
+                break
+
+    def _take_back(self, owner: Owner, now: float) -> bool:
+        """Take ``owner`` out of the tables; whether it had a connection."""
+        if owner in self._queue:
+            self._queue.remove(owner)
+        self._owners.discard(owner)
+        connection, owner.connection = owner.connection, None
+        if connection is None:
+            return False
+        connection.owner = None
+        if (
+            connection.closed
+            or self._closed
+            or owner.dsn is not None
+            or now >= connection.expires
+            # Ctrl-C may have come before its ROLLBACK.
+            or connection.get_transaction_status() != IDLE
+            or became_read_only(connection)
+            or (len(self._idle) >= self.settings.pool_size and not self._queue)
+        ):
+            self._dropped.append(connection)
+        else:
+            connection.idle_since = now
+            self._idle.append(connection)
+        return True
 
     def close(self) -> None:
         """Close every connection; those in use are cancelled first. The pool is not used again."""
         with self._lock:
             self._closed = True
-            connections = [*self._held, *self._idle]
+            connections = [owner.connection for owner in self._owners] + list(self._idle)
             self._idle.clear()
-            waiters = list(self._waiters)
-            self._waiters.clear()
-        for waiter in waiters:
-            waiter.served.set()
-        deadline = end_deadline()
+            waiting = list(self._queue)
+            self._queue.clear()
+        for owner in waiting:
+            if owner.served is not None:
+                owner.served.set()
+        deadline = terminate_deadline()
         for connection in connections:
-            connection.end(deadline)
+            if connection is not None:
+                terminate(connection, deadline)
         # A thread that is still connecting closes its connection as soon as it has it. At exit that
         # is waited for, because there is no later.
         while self._is_opening() and monotonic() < deadline:
-            sleep(PAUSE)
-        self._watch.stop()
-        self._settle()
-
-    def holders(self) -> list[Holder]:
-        """Who has a connection now."""
-        with self._lock:
-            holders = list(self._held.values())
-        self._settle()
-        return holders
-
-    def waiting(self) -> list[Holder]:
-        """Who waits for a connection now, in the order of the queue."""
-        with self._lock:
-            waiting = [waiter.holder for waiter in self._waiters]
-        self._settle()
-        return waiting
-
-    def now(self) -> Now:
-        """The numbers of this moment."""
-        with self._lock:
-            now = Now(len(self._held), len(self._idle), len(self._opening), len(self._waiters))
-        self._settle()
-        return now
-
-    def status(self) -> list[Status]:
-        """One entry for each open connection, those in use first, the oldest holder first."""
-        with self._lock:
-            held, idle = list(self._held.items()), list(self._idle)
-        self._settle()
-        now = monotonic()
-        held.sort(key=lambda item: item[1].since)
-        return [_in_use(connection, holder, now) for connection, holder in held] + [
-            Status(connection.backend_pid, "idle", "idle", now - connection.idle_since)
-            for connection in idle
-        ]
+            sleep(CANCEL_INTERVAL)
+        self._detector.stop()
+        self._drain()
 
     def forked(self) -> None:
         """Begin anew in a child process; what the parent opened stays the parent's."""
         self._start()
-        self._watch.forked()
+        self._detector.forked()
 
-    def _reserve(self, holder: Holder) -> Connection | None:
-        """An idle connection, or None: there is room to open one. Waits for either."""
-        connection = waiter = None
-        with self._lock:
-            if self._closed:
-                raise self._was_closed()
-            if self._idle:
-                connection = self._idle.pop()
-                self._hold(connection, holder)
-            else:
-                holder.since = monotonic()
-                if len(self._held) + len(self._opening) < self.settings.max_size:
-                    self._opening.add(holder)
-                else:
-                    waiter = _Waiter(holder)
-                    self._waiters.append(waiter)
-        if self._returned:
-            self._settle()
-        return self._wait(waiter) if waiter else connection
+    # --- what there is; nothing of this takes the lock ---
 
-    def _wait(self, waiter: _Waiter) -> Connection | None:
-        began = monotonic()
-        if not waiter.served.wait(self.settings.pool_timeout):
-            with self._lock:
-                # It may have been served at the last moment.
-                too_late = waiter in self._waiters
-            self._settle()
-            if too_late:
-                self._events.fire("timeout", waiter.holder, monotonic() - began)
-                raise self._timeout()
-        if self._closed:
-            raise self._was_closed()
-        self._events.fire("wait", waiter.holder, monotonic() - began)
-        return waiter.connection
+    def owners(self) -> list[Owner]:
+        """Who has a connection now."""
+        return [owner for owner in list(self._owners) if owner.connection is not None]
 
-    def _hold(self, connection: Connection, holder: Holder) -> None:
-        holder.since = monotonic()
-        self._held[connection] = holder
-        connection.holder = holder
-        if self.settings.tag_statements:
-            holder.tag = tag.comment(holder)
+    def waiting(self) -> list[Owner]:
+        """Who waits for a connection now, in the order of the queue."""
+        return list(self._queue)
 
-    def _let_go(self, connection: Connection, holder: Holder) -> None:
-        """End a connection that broke while idle; its place goes to the one ``holder`` opens."""
-        with self._lock:
-            del self._held[connection]
-            self._opening.add(holder)
-        # Not close(), which would wait for a statement of whoever was shown the connection.
-        connection.end()
-        self._events.fire("reconnect", holder)
+    def now(self) -> Now:
+        """The numbers of this moment."""
+        owners = list(self._owners)
+        in_use = sum(owner.connection is not None for owner in owners)
+        return Now(in_use, len(self._idle), len(owners) - in_use, len(self._queue))
 
-    def _open(self, holder: Holder) -> Connection:
-        connection = self._new_connection(
-            connection_factory=Connection, fallback_application_name=self.name
-        )
-        assert isinstance(connection, Connection)
-        connection.restore(self.settings.isolation_level)
-        with self._lock:
-            self._opening.remove(holder)
-            self._hold(connection, holder)
-        self._settle()
-        if self._closed:
-            raise self._was_closed()
-        self._watch.start()
-        self._events.fire("connect", holder, None, connection)
-        if connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE:
-            # What a listener did not commit must not be committed with the holder's work.
-            connection.rollback()
-        return connection
+    def status(self) -> list[Status]:
+        """One entry for each open connection, those in use first, the oldest owner first."""
+        now = monotonic()
+        return in_use(self.owners(), now) + [
+            Status(connection.backend_pid, "idle", "idle", now - connection.idle_since)
+            for connection in list(self._idle)
+        ]
 
     def _is_opening(self) -> bool:
         """Whether a thread is still opening a connection, or has one that is not closed yet."""
-        with self._lock:
-            opening = bool(self._opening) or not all(connection.closed for connection in self._held)
-        self._settle()
-        return opening
-
-    def _settle(self) -> None:
-        """Put what came back where it belongs; nothing is done while the lock is taken.
-
-        Nothing is left lying either, because whoever takes the lock calls this after releasing it.
-        """
-        lock, returned = self._lock, self._returned
-        # This thread itself has the lock where the garbage collector interrupted its bookkeeping.
-        while returned and not lock._is_owned():  # type: ignore[attr-defined]
-            holder = None
-            try:
-                # In here, because Ctrl-C may come as soon as it is acquired.
-                if not lock.acquire(False):
-                    return
-                now = monotonic()
-                if returned:
-                    connection = returned.popleft()
-                    # None where it was back already.
-                    holder = self._held.pop(connection, None)
-                    kept = holder is None or self._place(connection, now)
-            finally:
-                try:
-                    lock.release()
-                except RuntimeError:
-                    # Another thread has it.
-                    pass
-            if holder is not None:
-                if not kept:
-                    connection.close()
-                if holder.lost:
-                    self._events.fire("lost", holder)
-                self._events.fire("checkin", holder, now - holder.since)
-
-    def _place(self, connection: Connection, now: float) -> bool:
-        """Hand ``connection`` to the next in the queue or keep it; False where it must go."""
-        if (
-            connection.closed
-            or now - connection.opened >= self._lifetime
-            or self._closed
-            or connection.became_read_only()
-            # Ctrl-C may have come before its ROLLBACK.
-            or connection.get_transaction_status() != extensions.TRANSACTION_STATUS_IDLE
-        ):
-            self._admit()
-            return False
-        if self._waiters:
-            waiter = self._waiters.popleft()
-            waiter.connection = connection
-            self._hold(connection, waiter.holder)
-            waiter.served.set()
-            return True
-        if len(self._idle) < self.settings.pool_size:
-            connection.idle_since = now
-            self._idle.append(connection)
-            return True
-        return False
-
-    def _admit(self) -> None:
-        """One connection less: the next in the queue may open one in its place."""
-        if self._waiters:
-            waiter = self._waiters.popleft()
-            self._opening.add(waiter.holder)
-            waiter.served.set()
-
-    def _timeout(self) -> PoolTimeout:
-        settings = self.settings
-        holders = [entry for entry in self.status() if entry.state == "in use"]
-        lines = [f"  {entry}" for entry in holders]
-        lines += [
-            f"  thread {holder.thread!r}, {scope_named(holder.label, holder.thread)}, has been "
-            f"connecting to the server for {monotonic() - holder.since:.1f} s at {holder.place}"
-            for holder in list(self._opening)
-        ]
-        if any(entry.label == entry.thread for entry in holders):
-            lines.append(ENDS_WITH_SCOPE)
-        return PoolTimeout(
-            f"no connection to {self.name!r} became free within {settings.pool_timeout:g} s: "
-            f"all {settings.max_size} (pool_size {settings.pool_size} + max_overflow "
-            f"{settings.max_overflow}) are held by\n" + "\n".join(lines)
-        )
+        connections = [owner.connection for owner in list(self._owners)]
+        return any(connection is None or not connection.closed for connection in connections)
 
     def _was_closed(self) -> psycopg2.InterfaceError:
         return psycopg2.InterfaceError(
             f"the connections of {self.name!r} were closed by dispose(), by configure() with other "
             "settings or because the process ends, and one was still asked for"
         )
-
-
-def _in_use(connection: Connection, holder: Holder, now: float) -> Status:
-    # One that is being closed by its thread must not be asked any more.
-    status = None if connection.closed else connection.get_transaction_status()
-    return Status(
-        connection.backend_pid,
-        "in use",
-        transaction_state(status),
-        now - holder.since,
-        holder.thread,
-        holder.label,
-        holder.place,
-        holder.last_sql,
-    )
 
 
 _pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()

@@ -14,7 +14,7 @@ class PerThread(Generic[T]):
     before is shared by all greenlets of a thread, and so would be the scopes kept in it.
     """
 
-    __slots__ = ("_local", "_make")
+    __slots__ = ("_base", "_local", "_make")
 
     def __init__(self, make: Callable[[], T]) -> None:
         """
@@ -22,15 +22,22 @@ class PerThread(Generic[T]):
             make: makes the object of a thread, when the thread first asks for it.
         """
         self._make = make
-        self._local = threading.local()
+        self._base: type = threading.local
+        self._renew()
+
+    def _renew(self) -> None:
+        make = self._make
+
+        class Local(threading.local):
+            # Called once in each thread.
+            def __init__(self) -> None:
+                self.own = make()
+
+        self._base = threading.local
+        self._local = Local()
 
     def get(self) -> T:
         """The object of this thread."""
-        local = self._local
-        if type(local) is not threading.local:
-            local = self._local = threading.local()
-        try:
-            return local.mine
-        except AttributeError:
-            mine = local.mine = self._make()
-        return mine
+        if self._base is not threading.local:
+            self._renew()
+        return self._local.own

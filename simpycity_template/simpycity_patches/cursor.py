@@ -1,13 +1,12 @@
 """Corrects Simpycity's cursors: iteration on Python 3.7 and later, and life beyond the scope.
 
-A cursor that outlives its scope must not speak: by then its connection serves another scope.
+A cursor that outlives its scope must send nothing: by then its connection serves another scope.
 
 Rows are what they always were, psycopg2's ``DictRow``. But they are made of whole tuples: where
 psycopg2 makes them itself it calls a method written in Python for each value of each row.
 """
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable
 from typing import Any, NoReturn
 
 import psycopg2
@@ -15,15 +14,15 @@ from psycopg2 import extensions
 from psycopg2.extras import DictRow
 from simpycity.handle import Cursor, TypedCursor
 
-from simpycity_template.driver.disconnect import raise_told
-from simpycity_template.driver.merged_begin import BEGIN
-from simpycity_template.driver.sql_text import may_commit
+from simpycity_template.driver import merged_begin
+from simpycity_template.driver.commit_outcome import check_after_statement, raise_if_lost
+from simpycity_template.driver.disconnect import raise_translated
+from simpycity_template.driver.merged_begin import ensure_transaction
+from simpycity_template.errors import TransactionLost
 from simpycity_template.simpycity_patches.corrects import corrects
 from simpycity_template.simpycity_patches.from_sql import CASTERS, casts_of
 from simpycity_template.simpycity_patches.pg_types import FIRST_OF_USERS
 from simpycity_template.simpycity_patches.to_sql import PLAIN, all_to_sql
-
-IDLE = extensions.TRANSACTION_STATUS_IDLE
 
 # psycopg2's cursor beneath its DictCursor.
 _plain = extensions.cursor
@@ -31,74 +30,61 @@ _init: Any = _plain.__init__
 _execute: Any = _plain.execute
 _fetchall: Any = _plain.fetchall
 
-# psycopg2's own attribute, which does not show() the connection: for this package alone.
+# psycopg2's own attribute, which does not hand the connection out: for this package alone.
 _connection: Any = _plain.connection
 connection_of = _connection.__get__
 
 
-def _check_scope(cursor: Any) -> None:
-    if getattr(connection_of(cursor), "holder", None) is not cursor.holder:
-        raise _scope_has_ended()
-
-
-def _scope_has_ended() -> psycopg2.InterfaceError:
+def _scope_has_ended(owner: Any) -> psycopg2.Error:
+    if owner.ended_elsewhere:
+        return TransactionLost(
+            "the scope of this cursor was ended in another thread, and its transaction was rolled "
+            "back: end a scope in the thread that began it"
+        )
     return psycopg2.InterfaceError(
         "the scope of this cursor has ended, and it has no connection any more: "
         "call the query again for a new one"
     )
 
 
-# A cursor without a holder is on a connection of no manager, which has no turn to take.
-_NO_TURN: AbstractContextManager[object] = nullcontext()
+def _locked(cursor: Any, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call psycopg2's method ``call``, which needs the server, while nobody else does."""
+    owner = cursor.owner
+    if owner is None:
+        # On a connection of no manager.
+        return call(cursor, *args, **kwargs)
+    connection = connection_of(cursor)
+    with connection.lock:
+        # Only now: who had the lock before may have ended the scope.
+        if connection.owner is not owner:
+            raise _scope_has_ended(owner)
+        try:
+            return call(cursor, *args, **kwargs)
+        except psycopg2.Error as error:
+            _raise_translated(connection, error)
 
 
-def _turn(cursor: Any) -> AbstractContextManager[object]:
-    """A block in which the cursor alone speaks with the server."""
-    return connection_of(cursor).turn if cursor.holder else _NO_TURN
+def _raise_translated(connection: Any, error: psycopg2.Error) -> NoReturn:
+    if isinstance(error, psycopg2.InterfaceError):
+        # psycopg2 says of a connection that broke that the cursor is closed.
+        raise_if_lost(connection)
+    raise_translated(connection, error)
 
 
-def _in_transaction(own: Any) -> Any:
-    """psycopg2's method ``own``, which sends statements; BEGIN goes first where it is needed."""
+def _in_transaction(name: str) -> Any:
+    """psycopg2's method ``name``, which sends statements; BEGIN goes first where it is needed."""
+    own: Any = getattr(_plain, name)
 
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        connection = connection_of(self)
-        if self.holder:
-            connection.ensure_transaction()
-        else:
-            _forget_ended(connection)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.owner is not None:
+            ensure_transaction(connection_of(self))
         return own(self, *args, **kwargs)
 
-    return method
-
-
-def _in_scope(name: str) -> Any:
-    """psycopg2's method ``name`` as it is, for as long as the cursor's scope lasts."""
-    own = getattr(_plain, name)
-    in_transaction = _in_transaction(own)
-
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return _speaking(self, in_transaction, *args, **kwargs)
+        return _locked(self, call, *args, **kwargs)
 
     method.__name__, method.__doc__ = name, own.__doc__
     return method
-
-
-def _speaking(cursor: Any, own: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call psycopg2's method ``own``, which speaks with the server."""
-    with _turn(cursor):
-        _check_scope(cursor)
-        try:
-            return own(cursor, *args, **kwargs)
-        except psycopg2.Error as error:
-            _raise_told(cursor, error)
-
-
-def _raise_told(cursor: Any, error: psycopg2.Error) -> NoReturn:
-    connection = connection_of(cursor)
-    if cursor.holder and isinstance(error, psycopg2.InterfaceError):
-        # psycopg2 says of a connection that broke that the cursor is closed.
-        connection.check()
-    raise_told(connection, error)
 
 
 def _fetched(cursor: Any, own: Any, *args: Any) -> Any:
@@ -106,7 +92,7 @@ def _fetched(cursor: Any, own: Any, *args: Any) -> Any:
 
     Those of a client-side cursor are here already, and can be read after its scope as well.
     """
-    return _speaking(cursor, own, *args) if cursor.name else own(cursor, *args)
+    return _locked(cursor, own, *args) if cursor.name else own(cursor, *args)
 
 
 def _rows(cursor: Any, fetched: Iterable[Any]) -> list[Any]:
@@ -116,7 +102,7 @@ def _rows(cursor: Any, fetched: Iterable[Any]) -> list[Any]:
         # Only now known, where the cursor is a server-side one.
         index = {column.name: place for place, column in enumerate(cursor.description)}
         cursor.index = index
-        if cursor.name and cursor.holder:
+        if cursor.name and cursor.owner:
             cursor.casts = casts_of(connection_of(cursor), cursor.description)
     casts, rows = cursor.casts, []
     for values in fetched:
@@ -136,30 +122,8 @@ def _rows(cursor: Any, fetched: Iterable[Any]) -> list[Any]:
 _new_row: Any = DictRow.__new__
 
 
-def _was_committing(cursor: Any) -> bool:
-    """Whether the connection broke after a text with a COMMIT was sent."""
-    connection = connection_of(cursor)
-    # Where no transaction is open, its BEGIN was never answered, so the text was never sent.
-    if not connection.closed or not (connection.autocommit or connection.broke_in_transaction()):
-        return False
-    return may_commit(cursor.query or b"")
-
-
-def was_never_sent(cursor: Any) -> bool:
-    """Whether the connection broke before the last statement of ``cursor`` was sent.
-
-    That is known of the first statement of a transaction: the status is still READY where the
-    connection broke before BEGIN was sent or, where BEGIN went alone, before its answer, for which
-    the statement waits. In autocommit mode there is no BEGIN, so nothing is known.
-    """
-    connection = connection_of(cursor)
-    if not connection.closed:
-        return False
-    return not connection.autocommit and connection.status == extensions.STATUS_READY
-
-
-_callproc = _in_scope("callproc")
-_executemany = _in_scope("executemany")
+_callproc = _in_transaction("callproc")
+_executemany = _in_transaction("executemany")
 _mogrify: Any = _plain.mogrify
 
 
@@ -174,48 +138,48 @@ class ScopedCursor:
     casts: dict[int, Any] | None = None
     # Whether BEGIN went along with the last statement.
     merged = False
+    # Its execute() goes through merged_begin.py.
+    merges_begin = True
 
     def __init__(self: Any, connection: Any, name: Any = None, callback: Any = None) -> None:
-        """Remember on whose behalf the cursor is opened."""
+        """Remember who has the connection now: for as long as that lasts the cursor can be used."""
         _init(self, connection, name)
         if callback:
             self.callback = callback
-        self.holder = getattr(connection, "holder", None)
-        if self.holder is not None:
+        self.owner = getattr(connection, "owner", None)
+        if self.owner is not None:
             ours, chosen = CASTERS, connection.string_types
             # What the application has chosen for the connection goes before what is ours.
             self.string_types = {**ours, **chosen} if chosen else ours
 
     def execute(self: Any, query: Any, vars: Any = None) -> None:
-        """Execute, and note the statement for whoever asks what the holder is doing."""
-        connection, holder = connection_of(self), self.holder
+        """Execute, and note the statement for whoever asks what the owner is doing."""
+        owner = self.owner
         self.index = None
         self.merged = False
-        if holder is None:
-            return _speaking(self, _in_transaction(_execute), query, vars)
-        holder.last_sql = query if isinstance(query, str) else repr(query)
-        if holder.tag and isinstance(query, str):
-            query = holder.tag + query
+        if owner is None:
+            # On a connection of no manager.
+            return _execute(self, query, vars)
+        connection = connection_of(self)
+        owner.last_sql = query if isinstance(query, str) else repr(query)
+        if owner.comment and isinstance(query, str):
+            query = owner.comment + query
         if vars:
             for value in vars:
                 if type(value) not in PLAIN or type(vars) is dict:
                     vars = all_to_sql(vars)
                     break
-        with connection.turn:
-            # Only now: who had the turn before may have ended the scope.
-            if connection.holder is not holder:
-                raise _scope_has_ended()
+        with connection.lock:
+            # Only now: who had the lock before may have ended the scope.
+            if connection.owner is not owner:
+                raise _scope_has_ended(owner)
             try:
-                connection.execute_on(self, query, vars)
+                merged_begin.execute(connection, self, query, vars)
             except BaseException as error:
-                if _was_committing(self):
-                    connection.check_outcome(error)
+                check_after_statement(connection, self.query, error)
                 if isinstance(error, psycopg2.Error):
-                    _raise_told(self, error)
+                    _raise_translated(connection, error)
                 raise
-            finally:
-                if connection.shown or not connection.merges:
-                    connection.note_transaction()
         self.casts = None
         for column in self.description or ():
             if column.type_code >= FIRST_OF_USERS:
@@ -226,13 +190,13 @@ class ScopedCursor:
     def connection(self: Any) -> Any:
         """The psycopg2 connection."""
         connection = connection_of(self)
-        return connection.show() if self.holder else connection
+        return connection if self.owner is None else connection.hand_out()
 
     @property
     def query(self: Any) -> bytes | None:
         """The statement that was sent last, without the BEGIN that went along with it."""
         sent: bytes | None = _plain.query.__get__(self)
-        return sent.removeprefix(BEGIN) if sent and self.merged else sent
+        return sent.removeprefix(merged_begin.BEGIN) if sent and self.merged else sent
 
     def callproc(self: Any, procname: str, vars: Any = None) -> Any:
         """Call a function of the server."""
@@ -241,18 +205,18 @@ class ScopedCursor:
 
     def mogrify(self: Any, query: Any, vars: Any = None) -> bytes:
         """The statement as it would be sent."""
-        sent: bytes = _mogrify(self, query, all_to_sql(vars) if vars and self.holder else vars)
+        sent: bytes = _mogrify(self, query, all_to_sql(vars) if vars and self.owner else vars)
         return sent
 
     def executemany(self: Any, query: Any, vars_list: Any) -> None:
         """Execute a statement for each of the arguments."""
         _executemany(
-            self, query, [all_to_sql(one) for one in vars_list] if self.holder else vars_list
+            self, query, [all_to_sql(one) for one in vars_list] if self.owner else vars_list
         )
 
-    copy_expert = _in_scope("copy_expert")
-    copy_from = _in_scope("copy_from")
-    copy_to = _in_scope("copy_to")
+    copy_expert = _in_transaction("copy_expert")
+    copy_from = _in_transaction("copy_from")
+    copy_to = _in_transaction("copy_to")
 
     def fetchone(self: Any) -> Any:
         """The next row, or None."""
@@ -268,7 +232,7 @@ class ScopedCursor:
 
     def fetchall(self: Any) -> list[Any]:
         """All rows that are left."""
-        return _rows(self, _speaking(self, _fetchall) if self.name else _fetchall(self))
+        return _rows(self, _locked(self, _fetchall) if self.name else _fetchall(self))
 
     def scroll(self: Any, value: int, mode: str = "relative") -> None:
         """Move within the rows."""
@@ -276,10 +240,14 @@ class ScopedCursor:
 
     def close(self: Any) -> None:
         """Close; the ROLLBACK at the end of its scope has closed a server-side one already."""
-        with _turn(self):
-            if self.name and self.holder is not getattr(connection_of(self), "holder", None):
-                return
+        owner = self.owner
+        if owner is None or not self.name:
             _plain.close(self)
+            return
+        connection = connection_of(self)
+        with connection.lock:
+            if connection.owner is owner:
+                _plain.close(self)
 
     def __iter__(self: Any) -> Any:
         """Iterate; Simpycity's raises RuntimeError after the last row on Python 3.7 and later."""
@@ -287,16 +255,6 @@ class ScopedCursor:
 
     def __next__(self: Any) -> Any:
         return _rows(self, [_fetched(self, _plain.__next__)])[0]
-
-
-def _forget_ended(connection: Any) -> None:
-    """End a transaction that was ended by a COMMIT or ROLLBACK written as SQL.
-
-    psycopg2 believes that it goes on and would send the next statement without BEGIN: the server
-    would commit it by itself.
-    """
-    if connection.status == extensions.STATUS_BEGIN and connection.get_transaction_status() == IDLE:
-        connection.rollback()
 
 
 @corrects(TypedCursor)

@@ -3,34 +3,104 @@
 Simpycity's own handle is one connection for ever. Cached in a module-level ``Function`` it is
 shared by all threads, and nobody frees it. A manager's handle has one connection in each scope
 that uses it, taken at the first use and freed with the scope, so it can be kept anywhere and
-used from any thread. A handle that no manager stands behind is left as Simpycity wrote it.
+used from any thread. A handle that has no manager is left as Simpycity wrote it.
 """
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import psycopg2
 from psycopg2 import extensions
 from simpycity import config as simpycity_config
 from simpycity.handle import Cursor, Handle
 
+from simpycity_template.driver import commit_outcome
 from simpycity_template.settings import isolation_level as parse_isolation_level
 from simpycity_template.simpycity_patches.corrects import corrects
-from simpycity_template.simpycity_patches.cursor import was_never_sent
-
-if TYPE_CHECKING:
-    from simpycity_template.manager import Manager
 
 _stock = dict(vars(Handle))
 
 
-def manager_of(config: Any) -> "Manager | None":
+class HandleOwner(Protocol):
+    """What a handle asks its manager for."""
+
+    name: str
+
+    def handle(self) -> Any:
+        """The handle that all share."""
+
+    def checkout(self, handle: Any) -> Any:
+        """What ``handle`` has in the current scope; takes a connection where it has none."""
+
+    def checked_out(self, handle: Any) -> Any | None:
+        """What ``handle`` has in the current scope, if anything."""
+
+    def transaction_of(self, handle: Any, forgiving: bool) -> AbstractContextManager[None]:
+        """A block that commits at its end, and rolls back on an exception."""
+
+    def release(self, handle: Any) -> None:
+        """Give back what ``handle`` has in the current scope, if anything."""
+
+    def dsn(self) -> str:
+        """The libpq DSN of the database."""
+
+
+class Config:
+    """What Simpycity takes as ``config=``: whose connections a model or a handle uses."""
+
+    def __init__(self, manager: HandleOwner) -> None:
+        self.manager = manager
+
+    def handle_factory(
+        self, dsn: str | None = None, config: Any = None, isolation_level: int | None = None
+    ) -> Handle:
+        """Simpycity calls this where it needs a handle; the arguments are ``Handle``'s."""
+        if dsn is None and isolation_level is None:
+            return self.manager.handle()
+        return Handle(dsn, self, isolation_level)
+
+    def dsn(self) -> str:
+        """The libpq DSN of the manager's database, password included."""
+        return self.manager.dsn()
+
+    def __repr__(self) -> str:
+        return f"<Config of {self.manager!r}>"
+
+
+def manager_of(config: Any) -> Any:
     """The manager whose ``config`` this is, or else the one that is Simpycity's handle factory."""
     own = getattr(config, "manager", None)
     factory = simpycity_config.handle_factory
     return own or getattr(getattr(factory, "__self__", None), "manager", None)
+
+
+def execute(
+    handle: Any, query: Any, arguments: Any, factory: Any = None, callback: Any = None
+) -> Any:
+    """Execute a statement on a new cursor, and return the cursor.
+
+    Where the connection broke before the statement was sent, it is sent on another connection.
+    """
+    cursor = handle.cursor(cursor_factory=factory, callback=callback)
+    try:
+        cursor.execute(query, arguments)
+    except psycopg2.OperationalError:
+        if not _was_never_sent(handle, cursor):
+            raise
+        cursor = handle.cursor(cursor_factory=factory, callback=callback)
+        cursor.execute(query, arguments)
+    return cursor
+
+
+def _was_never_sent(handle: Any, cursor: Any) -> bool:
+    if handle.manager is not None:
+        checkout = handle.manager.checked_out(handle)
+        return checkout is not None and commit_outcome.was_never_sent(checkout.link)
+    link = cursor.connection
+    # Of the first statement of a transaction it is known: psycopg2 had no answer to its BEGIN.
+    return bool(link.closed and not link.autocommit and link.status == extensions.STATUS_READY)
 
 
 def _unless_stock(managed: Callable[..., Any]) -> Callable[..., Any]:
@@ -54,7 +124,9 @@ class ManagedHandle:
         manager: whose connections it uses; None where it is a handle as Simpycity wrote it.
     """
 
-    manager = None
+    manager: HandleOwner | None = None
+    # What it took last, where it is not the handle that all threads share.
+    taken: Any = None
 
     def __init__(
         self: Any, dsn: str | None = None, config: Any = None, isolation_level: Any = None
@@ -80,10 +152,14 @@ class ManagedHandle:
 
     @property
     def conn(self: Any) -> extensions.connection:
-        """The psycopg2 connection of this handle in the current scope."""
+        """The psycopg2 connection of this handle in the current scope.
+
+        From then on psycopg2 itself begins the transactions of this connection, one round trip more
+        for each: who has it may make cursors that this package does not know of.
+        """
         if self.manager is None:
             return self.__dict__.get("conn")
-        return self.manager.hold(self).connection.show()
+        return self.manager.checkout(self).link.hand_out()
 
     @conn.setter
     def conn(self: Any, connection: Any) -> None:
@@ -97,7 +173,7 @@ class ManagedHandle:
         Raises:
             TransactionLost: it broke inside a transaction, so it is not replaced.
         """
-        return not self.manager.hold(self).connection.closed
+        return not self.manager.checkout(self).link.closed
 
     def cursor(
         self: Any, *args: Any, cursor_factory: Any = None, callback: Any = None, **kwargs: Any
@@ -113,49 +189,57 @@ class ManagedHandle:
             return _stock["cursor"](
                 self, *args, cursor_factory=factory, callback=callback, **kwargs
             )
-        connection = self.manager.hold(self).connection
-        if args or kwargs or not isinstance(factory, type) or not issubclass(factory, Cursor):
+        link = self.manager.checkout(self).link
+        if args or kwargs or not getattr(factory, "merges_begin", False):
             # It may be one of psycopg2's own, which can be used at any time.
-            cursor = connection.cursor(*args, cursor_factory=factory, **kwargs)
+            cursor = (link.proxy or link).cursor(*args, cursor_factory=factory, **kwargs)
         else:
-            # As psycopg2's cursor() does it in the end.
-            cursor = factory(connection)
+            cursor = link.open_cursor(factory)
         if callback:
             cursor.callback = callback
         return cursor
 
     @_unless_stock
-    def execute(self: Any, *args: Any, **kwargs: Any) -> None:
+    def execute(self: Any, query: Any, vars: Any = None) -> None:
         """Execute a statement; arguments and errors are those of psycopg2's ``cursor.execute()``.
 
         Where the connection broke before the statement was sent, it is sent on another one.
         """
-        cursor = self.cursor()
-        try:
-            cursor.execute(*args, **kwargs)
-        except psycopg2.OperationalError:
-            if not was_never_sent(cursor):
-                raise
-            self.cursor().execute(*args, **kwargs)
+        execute(self, query, vars)
 
     @_unless_stock
     def begin(self: Any) -> None:
         """Begin a transaction in autocommit mode; otherwise the first statement begins it."""
-        self.manager.hold(self).begin()
+        self.manager.checkout(self).begin()
 
     @_unless_stock
     def commit(self: Any) -> None:
-        """Commit the handle's transaction in this scope, if any; raises as ``manager.commit()``."""
-        hold = self.manager.held(self)
-        if hold:
-            hold.commit()
+        """Commit the handle's transaction in this scope, if any; raises as ``manager.commit()``.
+
+        Raises:
+            psycopg2.InterfaceError: a handle of ``manager.open()`` has its transaction in another
+                scope.
+        """
+        checkout = self.manager.checked_out(self)
+        if checkout is not None:
+            checkout.refuse_inside_block("commit")
+            checkout.commit()
+        else:
+            _refuse_elsewhere(self, "commit")
 
     @_unless_stock
     def rollback(self: Any) -> None:
-        """Roll the handle's transaction in this scope back, also where its connection broke."""
-        hold = self.manager.held(self)
-        if hold:
-            hold.rollback()
+        """Roll the handle's transaction in this scope back, also where its connection broke.
+
+        Raises:
+            psycopg2.InterfaceError: as ``commit()``.
+        """
+        checkout = self.manager.checked_out(self)
+        if checkout is not None:
+            checkout.refuse_inside_block("rollback")
+            checkout.rollback()
+        else:
+            _refuse_elsewhere(self, "rollback")
 
     @_unless_stock
     def transaction(self: Any) -> AbstractContextManager[None]:
@@ -164,7 +248,7 @@ class ManagedHandle:
         Inside another one it is a savepoint. Where a statement failed and the block went on all the
         same, it is rolled back and logged; in ``manager.transaction()`` that is an error.
         """
-        return self.manager.hold(self).transaction(forgiving=True)
+        return self.manager.transaction_of(self, forgiving=True)
 
     @_unless_stock
     def close(self: Any, *args: Any, **kwargs: Any) -> None:
@@ -173,7 +257,7 @@ class ManagedHandle:
 
     @_unless_stock
     def __reconnect__(self: Any) -> None:
-        """Let go of the connection; the next use takes another."""
+        """Give the connection back; the next use takes another."""
         self.manager.release(self)
 
     @_unless_stock
@@ -184,6 +268,17 @@ class ManagedHandle:
     @_unless_stock
     def __repr__(self: Any) -> str:
         """Say what there is, without taking a connection for it."""
-        hold = self.manager.held(self)
-        state = f"session {hold.connection.backend_pid}" if hold else "no connection now"
+        checkout = self.manager.checked_out(self)
+        state = f"session {checkout.link.backend_pid}" if checkout else "no connection now"
         return f"<Handle of {self.manager.name!r}: {state}>"
+
+
+def _refuse_elsewhere(handle: Any, name: str) -> None:
+    """Raise an error where ``handle`` has its transaction in another scope than the current one."""
+    taken = handle.taken
+    if taken is not None and taken.connection is not None:
+        raise psycopg2.InterfaceError(
+            f"{name}() of a handle whose transaction is in scope {taken.label!r} of thread "
+            f"{taken.thread!r}, taken at {taken.place}: call it there, because here the handle "
+            "has no transaction"
+        )

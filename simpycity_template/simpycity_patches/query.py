@@ -14,7 +14,7 @@ from simpycity.handle import Cursor
 from simpycity_template.simpycity_patches import declarations
 from simpycity_template.simpycity_patches.arguments import Sent, bind, call_text, called, declared
 from simpycity_template.simpycity_patches.corrects import corrects
-from simpycity_template.simpycity_patches.cursor import connection_of, was_never_sent
+from simpycity_template.simpycity_patches.handle import execute
 from simpycity_template.simpycity_patches.parameters import by_parameters, forget_parameters
 from simpycity_template.simpycity_patches.to_sql import PLAIN
 
@@ -120,26 +120,20 @@ class Query:
         arguments = call_list or _no_arguments(query)
         if handle is None:
             handle = _handle(self)
-        cursor = handle.cursor(cursor_factory=self.cursor_factory, callback=callback)
-        if call_list and not self.takes_all and cursor.holder:
+        if call_list and not self.takes_all and handle.manager is not None:
             for value in call_list:
                 if type(value) not in PLAIN:
                     sent = (extra_opt or {}).get("sent") or Sent(len(call_list))
-                    arguments = by_parameters(self, connection_of(cursor), call_list, sent)
+                    link = handle.manager.checkout(handle).link
+                    arguments = by_parameters(self, link, call_list, sent)
                     break
         try:
-            cursor.execute(query, arguments)
+            return execute(handle, query, arguments, self.cursor_factory, callback)
         except _NO_SUCH_FUNCTION as error:
             forget_parameters(self)
             _say_which(self, error, handle)
             _tell_left_out(self, error, extra_opt)
             raise
-        except psycopg2.OperationalError:
-            if not was_never_sent(cursor):
-                raise
-            cursor = handle.cursor(cursor_factory=self.cursor_factory, callback=callback)
-            cursor.execute(query, arguments)
-        return cursor
 
     def commit(self: Any) -> None:
         """Commit the transaction that the query runs in."""

@@ -214,7 +214,7 @@ def test_a_task_ends_with_the_block_that_a_generator_of_it_is_in(manager):
         return next(kept[0])
 
     assert begins.apply().get()
-    assert (manager.current(), in_use(manager)) == (None, [])
+    assert (manager.scopes.current(), in_use(manager)) == (None, [])
 
 
 def test_a_revoked_task_leaves_no_session_behind(project, sessions):
@@ -245,4 +245,4 @@ def test_an_eager_task_has_a_scope_inside_its_callers(make_manager):
             work.delay(fail=True)
         assert manager.handle().conn.backend_pid == before
     assert seen[0] == ["caller", f"{work.name}[{task.id}]"]
-    assert manager.current() is None
+    assert manager.scopes.current() is None

@@ -152,7 +152,7 @@ del dropped
 assert labels() == []
 
 request_started.send(sender="a job")
-assert manager.current() is None
+assert manager.scopes.current() is None
 
 # A generator that is in a block of its own, and is kept.
 environ = RequestFactory().get("/").environ
@@ -161,7 +161,7 @@ block = manager.scope("never left")
 block.__enter__()
 count()
 request_finished.send(sender="a server")
-assert (manager.current(), labels()) == (None, [])
+assert (manager.scopes.current(), labels()) == (None, [])
 
 async def asynchronous(path):
     headers = [(b"host", b"127.0.0.1")]

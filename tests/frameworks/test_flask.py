@@ -152,7 +152,7 @@ def test_a_teardown_that_fails_leaves_no_scope_behind(app, manager):
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
             job()
-        assert (manager.current(), labels(manager)) == (None, [])
+        assert (manager.scopes.current(), labels(manager)) == (None, [])
 
 
 def test_a_teardown_that_was_registered_before_us_queries_in_the_scope(dsn):
@@ -169,7 +169,7 @@ def test_a_teardown_that_was_registered_before_us_queries_in_the_scope(dsn):
     with app.app_context():
         backends.append(backend(manager))
     assert backends[0] == backends[1]
-    assert (manager.current(), labels(manager)) == (None, [])
+    assert (manager.scopes.current(), labels(manager)) == (None, [])
     manager.dispose()
 
 
@@ -245,7 +245,7 @@ def test_a_page_keeps_no_connection_until_its_client_has_read_it(app, manager):
         assert labels(manager) == held
         assert b"".join(body) == b"computed"
         body.close()
-        assert (manager.current(), labels(manager)) == (None, [])
+        assert (manager.scopes.current(), labels(manager)) == (None, [])
     assert closed
 
 

@@ -253,7 +253,7 @@ def test_a_request_whose_factory_added_a_failing_callback_ends(application, mana
     with pytest.raises(ZeroDivisionError):
         app.get("/page")
     assert seen == [["GET /page"]]
-    assert (manager.current(), labels(manager)) == (None, [])
+    assert (manager.scopes.current(), labels(manager)) == (None, [])
 
 
 def test_a_file_is_served_in_ranges(application):

@@ -16,11 +16,11 @@ import pytest
 from projects import PASTER
 from psycopg2.extensions import make_dsn
 from simpycity.core import Raw
-from support import PATIENCE, until, without_reader
+from support import PATIENCE, in_use, until, without_reader
 
 from simpycity_template.driver import sql_comment as tag
 from simpycity_template.monitoring.pg_sessions import connect, masked, sessions
-from simpycity_template.pool.owner import Holder
+from simpycity_template.pool.call_site import from_here
 
 APPLICATION = """
 from simpycity_template import get_manager
@@ -105,7 +105,7 @@ def idle_in_transaction(make_manager, manager, dsn):
         manager.commit()
         Raw("LOCK TABLE stuck")()
         Raw("SELECT 'a secret of a user' AS a, %s", ["b"])("another one")
-        yield manager.handle().conn.get_backend_pid()
+        yield in_use(manager)[0].backend_pid
 
 
 @contextmanager
@@ -285,8 +285,7 @@ def test_a_terminal_has_a_table_that_is_live_until_ctrl_c(ini, manager, idle_in_
 
 
 def test_a_tag_cannot_end_its_comment_or_be_a_parameter():
-    holder = Holder("GET /*/ %s 'Ä\0; DROP TABLE notes | --")
-    comment = tag.comment(holder)
+    comment = tag.comment("GET /*/ %s 'Ä\0; DROP TABLE notes | --", "MainThread", "page.py:5")
     assert comment.count("*/") == comment.count("/*") == 1
     assert comment.isascii()
     assert "%" not in comment and "'" not in comment
@@ -299,14 +298,13 @@ def test_the_code_line_of_a_tag_is_whole_however_deep_the_application_lies(tmp_p
     folder = tmp_path / ("deep" * 40)
     (folder / "wiki").mkdir(parents=True)
     monkeypatch.chdir(folder)
-    holder = Holder("GET /")
-    monkeypatch.setattr(Holder, "place", f"{folder}/wiki/page.py:55 in count")
-    found, _ = tag.split(tag.comment(holder))
+    place = f"{folder}/wiki/page.py:55 in count"
+    found, _ = tag.split(tag.comment("GET /", "MainThread", from_here(place)))
     assert found.place == "wiki/page.py:55 in count"
     # A folder that is gone is no reason to fail.
     (folder / "wiki").rmdir()
     folder.rmdir()
-    found, _ = tag.split(tag.comment(holder))
+    found, _ = tag.split(tag.comment("GET /", "MainThread", from_here(place)))
     assert found.place.endswith("/wiki/page.py:55 in count")
 
 

@@ -8,9 +8,9 @@ import sys
 import threading
 import weakref
 from contextlib import contextmanager
-from functools import partial
 from itertools import count
 from time import monotonic
+from types import SimpleNamespace
 
 import psycopg2
 import pytest
@@ -35,9 +35,11 @@ from support import PATIENCE, in_thread, until
 
 import simpycity_template
 from simpycity_template import PoolTimeout
-from simpycity_template.pool.owner import Holder
+from simpycity_template.pool.database import Database
+from simpycity_template.pool.owner import Owner
 from simpycity_template.pool.pool import Pool
-from simpycity_template.scopes.scope import Hold
+from simpycity_template.scopes.checkout import Checkout
+from simpycity_template.scopes.scope import Scope
 from simpycity_template.settings import Settings
 
 PACKAGE = os.path.dirname(simpycity_template.__file__)
@@ -49,12 +51,27 @@ def make_pool(dsn):
 
     def make(**values):
         settings = Settings(dsn=dsn, **{"pool_timeout": 60, **values})
-        made.append(Pool("test pool", settings, partial(psycopg2.connect, dsn)))
+        made.append(Pool("test pool", settings, Database(settings, "test pool").connect))
         return made[-1]
 
     yield make
     for pool in made:
         pool.close()
+
+
+def acquire(pool, owner):
+    """What a checkout does."""
+    try:
+        return pool.acquire(owner)
+    except BaseException:
+        pool.release(owner)
+        raise
+
+
+def give_back(pool, connection):
+    """What a checkout does at its end, but for the ROLLBACK."""
+    if connection.owner is not None:
+        pool.release(connection.owner)
 
 
 @pytest.fixture
@@ -82,7 +99,7 @@ def waiting(pool, count=1):
 
     def wait(number):
         try:
-            got.append((number, pool.checkout(Holder(f"waiter {number}"))))
+            got.append((number, acquire(pool, Owner(f"waiter {number}"))))
         except psycopg2.Error as error:
             got.append((number, error))
 
@@ -90,29 +107,29 @@ def waiting(pool, count=1):
     for number in range(count):
         threads.append(threading.Thread(target=wait, args=(number,)))
         threads[-1].start()
-        until(lambda n=number: len(pool._waiters) == n + 1)
+        until(lambda n=number: len(pool._queue) == n + 1)
     yield got
     for thread in threads:
         thread.join(PATIENCE)
     for _, connection in got:
         if not isinstance(connection, Exception):
-            pool.checkin(connection)
+            give_back(pool, connection)
 
 
 def test_the_most_recently_used_connection_is_given_first(make_pool):
     pool = make_pool()
-    first, second = pool.checkout(Holder("a")), pool.checkout(Holder("b"))
-    pool.checkin(first)
-    pool.checkin(second)
-    assert pool.checkout(Holder("c")) is second
+    first, second = acquire(pool, Owner("a")), acquire(pool, Owner("b"))
+    give_back(pool, first)
+    give_back(pool, second)
+    assert acquire(pool, Owner("c")) is second
 
 
 def test_more_than_pool_size_are_closed_when_they_come_back(make_pool, sessions):
     pool = make_pool(pool_size=1, max_overflow=2)
-    taken = [pool.checkout(Holder(str(n))) for n in range(3)]
+    taken = [acquire(pool, Owner(str(n))) for n in range(3)]
     assert len(sessions()) == 3
     for connection in taken:
-        pool.checkin(connection)
+        give_back(pool, connection)
     until(lambda: len(sessions()) == 1)
     assert [entry.state for entry in pool.status()] == ["idle"]
 
@@ -120,32 +137,32 @@ def test_more_than_pool_size_are_closed_when_they_come_back(make_pool, sessions)
 def test_with_pool_size_0_each_is_closed(make_pool, sessions):
     pool = make_pool(pool_size=0, max_overflow=1)
     for _ in range(3):
-        pool.checkin(pool.checkout(Holder("a")))
+        give_back(pool, acquire(pool, Owner("a")))
     until(lambda: not sessions())
 
 
 def test_an_old_connection_is_replaced_when_it_comes_back(make_pool):
     pool = make_pool(pool_recycle=0)
-    first = pool.checkout(Holder("a"))
-    pool.checkin(first)
+    first = acquire(pool, Owner("a"))
+    give_back(pool, first)
     assert first.closed
-    assert not pool.checkout(Holder("b")).closed
+    assert not acquire(pool, Owner("b")).closed
 
 
 def test_pool_recycle_never_keeps_a_connection(make_pool):
     pool = make_pool(pool_recycle=-1)
-    first = pool.checkout(Holder("a"))
+    first = acquire(pool, Owner("a"))
     first.opened -= 10**9
-    pool.checkin(first)
-    assert pool.checkout(Holder("b")) is first
+    give_back(pool, first)
+    assert acquire(pool, Owner("b")) is first
 
 
 def test_first_come_first_served(make_pool):
     pool = make_pool(pool_size=1, max_overflow=0)
-    connection = pool.checkout(Holder("first"))
+    connection = acquire(pool, Owner("first"))
     with waiting(pool, 3) as got:
         for served in range(1, 4):
-            pool.checkin(connection)
+            give_back(pool, connection)
             until(lambda n=served: len(got) == n)
             connection = got[-1][1]
     assert [number for number, _ in got] == [0, 1, 2]
@@ -153,10 +170,10 @@ def test_first_come_first_served(make_pool):
 
 def test_a_closed_connection_makes_room_for_the_next_in_the_queue(make_pool, sessions):
     pool = make_pool(pool_size=1, max_overflow=0)
-    connection = pool.checkout(Holder("first"))
+    connection = acquire(pool, Owner("first"))
     with waiting(pool) as got:
         connection.close()
-        pool.checkin(connection)
+        give_back(pool, connection)
         until(lambda: got)
         assert got[0][1] is not connection
         assert len(sessions()) == 1
@@ -165,11 +182,11 @@ def test_a_closed_connection_makes_room_for_the_next_in_the_queue(make_pool, ses
 def test_exhaustion_names_every_holder(make_pool):
     pool = make_pool(pool_size=1, max_overflow=1, pool_timeout=0.01)
     for label in ("GET /slow", "nightly backup"):
-        holder = Holder(label)
-        pool.checkout(holder).cursor().execute("SELECT 1")
+        holder = Owner(label)
+        acquire(pool, holder).cursor().execute("SELECT 1")
         holder.last_sql = f"SELECT 'of {label}'"
     with pytest.raises(PoolTimeout) as error:
-        pool.checkout(Holder("late"))
+        acquire(pool, Owner("late"))
     message = str(error.value)
     assert "became free within 0.01 s: all 2 (pool_size 1 + max_overflow 1)" in message
     for entry in pool.status():
@@ -181,50 +198,51 @@ def test_exhaustion_names_every_holder(make_pool):
 
 def test_a_timeout_leaves_the_queue(make_pool):
     pool = make_pool(pool_size=1, max_overflow=0, pool_timeout=0)
-    connection = pool.checkout(Holder("first"))
+    connection = acquire(pool, Owner("first"))
     with pytest.raises(PoolTimeout):
-        pool.checkout(Holder("late"))
-    pool.checkin(connection)
-    assert pool.checkout(Holder("next")) is connection
+        acquire(pool, Owner("late"))
+    give_back(pool, connection)
+    assert acquire(pool, Owner("next")) is connection
 
 
 def test_who_cannot_connect_leaves_the_room_to_others(dsn):
-    def connect(**options):
+    def connect(_, **options):
         raise psycopg2.OperationalError("the server is down")
 
     pool = Pool("down", Settings(dsn=dsn, pool_size=1, max_overflow=0, pool_timeout=0), connect)
     for _ in range(3):
         with pytest.raises(psycopg2.OperationalError, match="the server is down"):
-            pool.checkout(Holder("a"))
+            acquire(pool, Owner("a"))
 
 
 def test_a_waiter_that_is_interrupted_gives_on_what_it_was_handed(make_pool, monkeypatch):
     pool = make_pool(pool_size=1, max_overflow=0)
-    connection = pool.checkout(Holder("first"))
+    connection = acquire(pool, Owner("first"))
 
     class Interrupted(threading.Event):
         def wait(self, timeout=None):
             # Served, and interrupted before it knows.
-            pool.checkin(connection)
+            give_back(pool, connection)
             assert self.is_set()
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr("simpycity_template.pool.pool.threading.Event", Interrupted)
         with pytest.raises(KeyboardInterrupt):
-            pool.checkout(Holder("second"))
-    assert pool.checkout(Holder("third")) is connection
+            acquire(pool, Owner("second"))
+    assert acquire(pool, Owner("third")) is connection
 
 
 def test_a_connection_can_come_back_while_the_lock_is_held(make_pool):
     """As from the garbage collector, in the middle of the bookkeeping of the same thread."""
     pool = make_pool(pool_size=1, max_overflow=0)
-    connection = pool.checkout(Holder("first"))
+    connection = acquire(pool, Owner("first"))
     with pool._lock:
-        pool.checkin(connection)
+        give_back(pool, connection)
         assert not pool._idle
-    pool.holders()
-    assert pool._idle == [connection]
+    # Whoever has edited the tables looks afterwards what came back meanwhile.
+    second = acquire(pool, Owner("second"))
+    assert second is connection
 
 
 def test_the_garbage_collector_may_return_connections_at_any_time(make_pool):
@@ -235,13 +253,13 @@ def test_the_garbage_collector_may_return_connections_at_any_time(make_pool):
             self.me, self.connection = self, connection
 
         def __del__(self):
-            pool.checkin(self.connection)
+            give_back(pool, self.connection)
 
     threshold = gc.get_threshold()
     gc.set_threshold(1)
     try:
         for _ in range(300):
-            Cycle(pool.checkout(Holder("a")))
+            Cycle(acquire(pool, Owner("a")))
     finally:
         gc.set_threshold(*threshold)
 
@@ -249,75 +267,75 @@ def test_the_garbage_collector_may_return_connections_at_any_time(make_pool):
 @pytest.mark.parametrize("level", ["notice", "debug5"])
 def test_notifications_do_not_cost_a_connection(make_pool, dsn, level):
     pool = make_pool()
-    connection = pool.checkout(Holder("a"))
-    connection.autocommit = True
+    connection = acquire(pool, Owner("a"))
+    connection.hand_out().autocommit = True
     connection.cursor().execute(f"SET client_min_messages = {level}")
     connection.cursor().execute("LISTEN news")
-    pool.checkin(connection)
+    give_back(pool, connection)
     other = psycopg2.connect(dsn)
     other.autocommit = True
     other.cursor().execute("NOTIFY news")
     other.close()
     until(lambda: select.select([connection], [], [], 0)[0])
-    assert pool.checkout(Holder("b")) is connection
+    assert acquire(pool, Owner("b")) is connection
 
 
 def test_after_a_restart_of_the_server_no_checkout_fails(make_pool, dsn):
     pool = make_pool()
-    for connection in [pool.checkout(Holder(str(n))) for n in range(5)]:
-        pool.checkin(connection)
+    for connection in [acquire(pool, Owner(str(n))) for n in range(5)]:
+        give_back(pool, connection)
     link = psycopg2.connect(dsn)
     link.cursor().execute(
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE application_name = 'test pool' AND datname = current_database()"
     )
     link.close()
-    for connection in [pool.checkout(Holder(str(n))) for n in range(5)]:
+    for connection in [acquire(pool, Owner(str(n))) for n in range(5)]:
         connection.cursor().execute("SELECT 1")
-        pool.checkin(connection)
+        give_back(pool, connection)
 
 
 def test_a_long_hold_is_logged_once_while_it_lasts(make_pool, caplog):
     pool = make_pool(hold_warning=0.02)
-    holder = Holder("GET /slow")
+    holder = Owner("GET /slow")
     holder.last_sql = "SELECT pg_sleep(60)"
     with caplog.at_level(logging.WARNING, "simpycity_template"):
-        connection = pool.checkout(holder)
+        connection = acquire(pool, holder)
         until(lambda: caplog.records)
-        pool.checkin(pool.checkout(Holder("quick")))
-        second = pool.checkout(Holder("GET /slower"))
+        give_back(pool, acquire(pool, Owner("quick")))
+        second = acquire(pool, Owner("GET /slower"))
         until(lambda: len(caplog.records) == 2)
     first, last = caplog.messages
     assert "GET /slow" in first and "test_pool.py" in first and "pg_sleep" in first
     assert "GET /slower" in last
-    pool.checkin(connection)
-    pool.checkin(second)
+    give_back(pool, connection)
+    give_back(pool, second)
 
 
 def test_a_closed_pool_keeps_nothing_and_hands_nothing_out(make_pool, sessions):
     pool = make_pool()
-    held, idle = pool.checkout(Holder("in use")), pool.checkout(Holder("idle"))
-    pool.checkin(idle)
+    held, idle = acquire(pool, Owner("in use")), acquire(pool, Owner("idle"))
+    give_back(pool, idle)
     pool.close()
-    pool.checkin(held)
+    give_back(pool, held)
     with pytest.raises(psycopg2.InterfaceError, match="were closed by dispose()"):
-        pool.checkout(Holder("late"))
+        acquire(pool, Owner("late"))
     assert pool.status() == []
     until(lambda: not sessions())
 
 
 def test_closing_wakes_who_waits(make_pool):
     pool = make_pool(pool_size=1, max_overflow=0, pool_timeout=60)
-    connection = pool.checkout(Holder("first"))
+    connection = acquire(pool, Owner("first"))
     with waiting(pool, 2) as got:
         pool.close()
         until(lambda: len(got) == 2)
         assert all(isinstance(error, psycopg2.InterfaceError) for _, error in got)
-    pool.checkin(connection)
+    give_back(pool, connection)
 
 
 def test_a_connection_that_opens_while_the_pool_is_closed_is_closed_too(dsn, sessions):
-    def connect(**options):
+    def connect(_, **options):
         connection = psycopg2.connect(dsn, **options)
         closing.start()
         until(lambda: pool._closed)
@@ -328,9 +346,19 @@ def test_a_connection_that_opens_while_the_pool_is_closed_is_closed_too(dsn, ses
     pool = Pool("test pool", Settings(dsn=dsn), connect)
     closing = threading.Thread(target=pool.close)
     with pytest.raises(psycopg2.InterfaceError):
-        pool.checkout(Holder("a"))
+        acquire(pool, Owner("a"))
     closing.join()
     until(lambda: not sessions())
+
+
+def begun(label):
+    """A scope of this thread."""
+    scope = Scope(label)
+    scope.thread = threading.current_thread()
+    return scope
+
+
+handle = SimpleNamespace(key=object(), dsn=None, isolation_level=None)
 
 
 def test_ctrl_c_at_any_line_of_taking_a_connection_gives_it_back(make_pool):
@@ -345,10 +373,10 @@ def test_ctrl_c_at_any_line_of_taking_a_connection_gives_it_back(make_pool):
             return at_line
 
         before = sys.gettrace()
-        taking = Hold._connect.__code__
+        taking = Checkout._acquire.__code__
         sys.settrace(lambda frame, event, arg: at_line if frame.f_code is taking else None)
         try:
-            Hold(pool, Holder("taken")).release()
+            Checkout(pool, begun("taken"), handle).release()
         except KeyboardInterrupt:
             return True
         finally:
@@ -376,25 +404,25 @@ def test_ctrl_c_at_any_call_keeps_no_room(make_pool, pool_size):
             if (
                 (event == "call" or (event == "c_return" and argument.__name__ != "__enter__"))
                 and frame.f_code.co_filename.startswith(PACKAGE)
-                # Before it there is nothing, which __del__ says on stderr.
-                and frame.f_code is not Hold.__init__.__code__
                 and next(calls) == at
             ):
                 raise KeyboardInterrupt
 
-        holder = Holder("taken and given back")
+        scope = begun("taken and given back")
         # In a destructor that the garbage collector runs it would come to nothing.
         gc.disable()
         sys.setprofile(profile)
         try:
-            hold = Hold(pool, holder)
-            hold.connection.run("BEGIN")
-            hold.release()
+            checkout = Checkout(pool, scope, handle)
+            checkout.link.run("BEGIN")
+            scope.close()
         except KeyboardInterrupt:
             return True
         finally:
             sys.setprofile(None)
             gc.enable()
+            # As the block around it does.
+            scope.close()
         return False
 
     at = 0
@@ -402,25 +430,25 @@ def test_ctrl_c_at_any_call_keeps_no_room(make_pool, pool_size):
         now = pool.now()
         assert (now.in_use, now.opening) == (0, 0), at
         # Nor does it keep the lock.
-        in_thread(lambda: pool.checkin(pool.checkout(Holder("next"))))
+        in_thread(lambda: give_back(pool, acquire(pool, Owner("next"))))
         at += 1
     assert at > 20
 
 
 def test_what_comes_back_in_a_transaction_serves_nobody_else(make_pool):
     pool = make_pool()
-    connection = pool.checkout(Holder("interrupted before its ROLLBACK"))
+    connection = acquire(pool, Owner("interrupted before its ROLLBACK"))
     connection.cursor().execute("SELECT 1")
-    pool.checkin(connection)
+    give_back(pool, connection)
     assert connection.closed
-    assert pool.checkout(Holder("next")).get_transaction_status() == TRANSACTION_STATUS_IDLE
+    assert acquire(pool, Owner("next")).get_transaction_status() == TRANSACTION_STATUS_IDLE
 
 
 def test_who_speaks_on_an_idle_connection_holds_nobody_up(make_pool):
     pool = make_pool()
-    connection = pool.checkout(Holder("keeps a cursor"))
+    connection = acquire(pool, Owner("keeps a cursor"))
     cursor = connection.cursor()
-    pool.checkin(connection)
+    give_back(pool, connection)
     outcome = []
 
     def speak():
@@ -432,23 +460,23 @@ def test_who_speaks_on_an_idle_connection_holds_nobody_up(make_pool):
     thread = threading.Thread(target=speak)
     thread.start()
     until(lambda: connection.get_transaction_status() == TRANSACTION_STATUS_ACTIVE)
-    assert pool.checkout(Holder("next")) is not connection
+    assert acquire(pool, Owner("next")) is not connection
     thread.join()
     assert isinstance(outcome[0], psycopg2.Error)
 
 
 def test_an_interrupted_connect_leaves_the_room_to_others(dsn):
-    def connect(**options):
+    def connect(_, **options):
         raise KeyboardInterrupt
 
     pool = Pool("down", Settings(dsn=dsn, pool_size=1, max_overflow=0, pool_timeout=0), connect)
     for _ in range(2):
         with pytest.raises(KeyboardInterrupt):
-            pool.checkout(Holder("a"))
+            acquire(pool, Owner("a"))
 
 
 def test_a_connect_that_is_interrupted_at_its_end_leaves_no_session(dsn, sessions):
-    def connect(**options):
+    def connect(_, **options):
         _link = psycopg2.connect(dsn, **options)
         assert sessions()
         raise KeyboardInterrupt
@@ -457,7 +485,7 @@ def test_a_connect_that_is_interrupted_at_its_end_leaves_no_session(dsn, session
     gc.disable()
     try:
         with pytest.raises(KeyboardInterrupt):
-            pool.checkout(Holder("a"))
+            acquire(pool, Owner("a"))
         until(lambda: not sessions())
     finally:
         gc.enable()
@@ -465,12 +493,12 @@ def test_a_connect_that_is_interrupted_at_its_end_leaves_no_session(dsn, session
 
 def test_a_closed_connection_is_freed_without_the_garbage_collector(make_pool):
     pool = make_pool(pool_size=0)
-    connection = pool.checkout(Holder("a"))
+    connection = acquire(pool, Owner("a"))
     connection.run("SELECT 1")
     kept = weakref.ref(connection)
     gc.disable()
     try:
-        pool.checkin(connection)
+        give_back(pool, connection)
         del connection
         assert kept() is None
     finally:
@@ -490,7 +518,7 @@ def test_a_connect_that_is_interrupted_on_its_way_leaves_no_session(make_pool, s
     set_wait_callback(interrupt)
     try:
         with pytest.raises(KeyboardInterrupt) as _kept:
-            pool.checkout(Holder("a"))
+            acquire(pool, Owner("a"))
     finally:
         set_wait_callback(None)
     until(lambda: not sessions())
@@ -499,17 +527,17 @@ def test_a_connect_that_is_interrupted_on_its_way_leaves_no_session(make_pool, s
 def test_a_timeout_names_who_is_still_connecting(dsn):
     connecting, go_on = threading.Event(), threading.Event()
 
-    def connect(**options):
+    def connect(_, **options):
         connecting.set()
         go_on.wait(PATIENCE)
         return psycopg2.connect(dsn, **options)
 
     pool = Pool("slow", Settings(dsn=dsn, pool_size=1, max_overflow=0, pool_timeout=0.01), connect)
-    thread = threading.Thread(target=lambda: pool.checkin(pool.checkout(Holder("GET /slow"))))
+    thread = threading.Thread(target=lambda: give_back(pool, acquire(pool, Owner("GET /slow"))))
     thread.start()
     connecting.wait(PATIENCE)
     with pytest.raises(PoolTimeout, match="scope 'GET /slow', has been connecting"):
-        pool.checkout(Holder("late"))
+        acquire(pool, Owner("late"))
     go_on.set()
     thread.join(PATIENCE)
     pool.close()
@@ -517,10 +545,13 @@ def test_a_timeout_names_who_is_still_connecting(dsn):
 
 def test_coming_back_twice_is_coming_back_once(make_pool):
     pool = make_pool()
-    connection = pool.checkout(Holder("a"))
-    pool.checkin(connection)
-    pool.checkin(connection)
-    assert pool.checkout(Holder("b")) is connection
+    owner = Owner("a")
+    connection = acquire(pool, owner)
+    pool.release(owner)
+    pool.release(owner)
+    assert acquire(pool, Owner("b")) is connection
+    pool.release(owner)
+    assert acquire(pool, Owner("c")) is not connection
     assert not connection.closed
 
 
@@ -528,37 +559,37 @@ def test_who_queries_in_the_middle_of_the_bookkeeping_gets_an_error(make_pool):
     pool = make_pool()
     with pool._lock:
         with pytest.raises(psycopg2.InterfaceError, match="do not query there"):
-            pool.checkout(Holder("destructor or signal handler"))
-    pool.checkin(pool.checkout(Holder("after")))
+            acquire(pool, Owner("destructor or signal handler"))
+    give_back(pool, acquire(pool, Owner("after")))
 
 
 def test_a_server_that_became_read_only_is_not_handed_out_again(make_pool, dsn):
     pool = make_pool()
-    connection = pool.checkout(Holder("a"))
+    connection = acquire(pool, Owner("a"))
     connection.run("SET default_transaction_read_only = on")
     connection.commit()
-    pool.checkin(connection)
+    give_back(pool, connection)
     assert connection.closed
-    assert not pool.checkout(Holder("b")).closed
+    assert not acquire(pool, Owner("b")).closed
 
 
 def test_a_server_that_was_read_only_from_the_start_is_kept(make_pool, dsn, monkeypatch):
     monkeypatch.setenv("PGOPTIONS", "-c default_transaction_read_only=on")
     pool = make_pool()
-    connection = pool.checkout(Holder("a"))
-    pool.checkin(connection)
-    assert pool.checkout(Holder("b")) is connection
+    connection = acquire(pool, Owner("a"))
+    give_back(pool, connection)
+    assert acquire(pool, Owner("b")) is connection
 
 
 def test_the_age_of_a_hold_does_not_count_the_wait(make_pool):
     pool = make_pool(pool_size=1, max_overflow=0)
-    connection = pool.checkout(Holder("first"))
-    late = Holder("late")
-    thread = threading.Thread(target=lambda: pool.checkin(pool.checkout(late)))
+    connection = acquire(pool, Owner("first"))
+    late = Owner("late")
+    thread = threading.Thread(target=lambda: give_back(pool, acquire(pool, late)))
     thread.start()
-    until(lambda: pool._waiters)
+    until(lambda: pool._queue)
     late.since -= 100
-    pool.checkin(connection)
+    give_back(pool, connection)
     thread.join(PATIENCE)
     assert monotonic() - late.since < 50
 
@@ -578,9 +609,9 @@ class PoolMachine(RuleBasedStateMachine):
     def checkout(self, label):
         if len(self.out) == 4:
             with pytest.raises(PoolTimeout):
-                self.pool.checkout(Holder(label))
+                acquire(self.pool, Owner(label))
             return None
-        connection = self.pool.checkout(Holder(label))
+        connection = acquire(self.pool, Owner(label))
         assert connection not in self.out and not connection.closed
         self.out.add(connection)
         self.kept = max(self.kept - 1, 0)
@@ -592,7 +623,7 @@ class PoolMachine(RuleBasedStateMachine):
             return
         if broken:
             connection.close()
-        self.pool.checkin(connection)
+        give_back(self.pool, connection)
         self.out.remove(connection)
         if not broken:
             self.kept = min(self.kept + 1, 2)

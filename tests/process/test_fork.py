@@ -55,7 +55,7 @@ def test_idle_connections_stay_the_parents(manager):
 def test_idle_connections_of_the_parent_are_freed_in_the_child(manager):
     with manager.scope("before"):
         backend()
-        idle = weakref.ref(manager.hold(manager.handle()).connection)
+        idle = weakref.ref(manager.checkout(manager.handle()).link)
     gc.disable()
     try:
         assert in_child(lambda: idle() is None or 1 / 0)

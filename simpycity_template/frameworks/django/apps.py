@@ -19,7 +19,7 @@ from django.core.signals import request_finished, request_started
 
 from simpycity_template.frameworks import configured
 from simpycity_template.manager import Manager
-from simpycity_template.middleware import request_label
+from simpycity_template.scopes.request import request_label
 from simpycity_template.scopes.scope import Scope
 
 
@@ -60,12 +60,12 @@ class Simpycity(AppConfig):
             # A job that sends the signal so that Django looks after its own connections.
             return
         environ[self.name] = _Guard(scope)
-        self.manager.enter(scope)
+        self.manager.scopes.enter(scope)
 
     def end(self, sender: Any, **_: Any) -> None:
         """A request has ended: its response was sent, or its client went away."""
         # The signal is also sent by such a job, and by any other response that is closed.
-        self.manager.end(lambda scope: isinstance(scope, _Request) and sender in scope.senders)
+        self.manager.scopes.end(lambda scope: isinstance(scope, _Request) and sender in scope.senders)
 
 
 class _Request(Scope):
@@ -86,5 +86,4 @@ class _Guard:
 
     def __del__(self) -> None:
         if not sys.is_finalizing():
-            self._scope.ended = True
-            self._scope.close()
+            self._scope.end()

@@ -1,0 +1,96 @@
+"""What is known of the server without sending it anything: is it there, does it take writes."""
+
+import select
+from time import monotonic
+from typing import TYPE_CHECKING
+
+import psycopg2
+
+from simpycity_template.driver.disconnect import error_of
+from simpycity_template.driver.state import IDLE
+
+if TYPE_CHECKING:
+    from simpycity_template.driver.connection import Connection
+
+
+def is_alive(connection: "Connection") -> bool:
+    """Whether an idle connection can serve the next scope; nothing is sent to find out.
+
+    Its server has to be there still, and nobody to whom it was handed out may have begun a
+    transaction.
+    """
+    try:
+        check_socket(connection)
+    except psycopg2.Error:
+        return False
+    return not connection.closed and (
+        not connection.handed_out or connection.get_transaction_status() == IDLE
+    )
+
+
+def check_socket(connection: "Connection") -> None:
+    """Look whether the server has gone away, or says that it will; nothing is sent.
+
+    A socket that the server has closed is readable. So is one with a notification in it, which must
+    not cost the connection: libpq reads what there is, and tells the two apart. A server that ends
+    a session first says why, in a notice in its own language, and may close the socket only later.
+    No other notice comes unasked.
+
+    Raises:
+        psycopg2.OperationalError: it has, or says so.
+    """
+    # What was there may be any object with an append(), if the application has put it there.
+    notices, connection.notices = connection.notices, []
+    try:
+        if connection.handed_out:
+            # Another thread may be reading at this moment.
+            while not connection.closed and _is_readable(connection.fileno()):
+                connection.poll()
+        else:
+            # The second finds the end behind what the first has read. Unlike select, neither
+            # releases the GIL.
+            connection.poll()
+            connection.poll()
+    finally:
+        received, connection.notices = connection.notices, notices
+        if received:
+            _raise_on_notice(connection, received)
+    connection.looked = monotonic()
+
+
+def is_read_only(connection: "Connection") -> bool:
+    """Whether the server takes no writes, as it reports by itself since version 14."""
+    return "on" in (
+        connection.get_parameter_status("in_hot_standby"),
+        connection.get_parameter_status("default_transaction_read_only"),
+    )
+
+
+def became_read_only(connection: "Connection") -> bool:
+    """Whether the server takes no writes any more.
+
+    One that is on its way to being a standby ends its sessions, so that is not asked here.
+    """
+    return (
+        connection.get_parameter_status("default_transaction_read_only") == "on"
+        and not connection.was_read_only
+    )
+
+
+def _raise_on_notice(connection: "Connection", received: list[str]) -> None:
+    for notice in received:
+        connection.notices.append(notice)
+    # With client_min_messages = debug it also says how it handles notifications.
+    reasons = [notice for notice in received if not notice.startswith("DEBUG")]
+    if reasons and (connection.closed or connection.get_transaction_status() == IDLE):
+        connection.close()
+        raise error_of(reasons[-1])
+
+
+def _is_readable(descriptor: int) -> bool:
+    """Whether there is something to read from a socket, or its other end is gone."""
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([descriptor], [], [], 0)[0])

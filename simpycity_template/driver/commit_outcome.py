@@ -1,0 +1,128 @@
+"""What is known of a transaction whose connection broke: before, during or without a COMMIT."""
+
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import psycopg2
+from psycopg2 import errors, extensions
+
+from simpycity_template.driver.check_socket import check_socket
+from simpycity_template.driver.disconnect import translate_error
+from simpycity_template.driver.sql_text import may_commit
+from simpycity_template.driver.state import BY_HAND, MERGED, PSYCOPG2, UNKNOWN
+from simpycity_template.errors import TransactionLost
+
+if TYPE_CHECKING:
+    from simpycity_template.driver.connection import Connection
+
+# With these psycopg2 itself refuses a call, and nothing was sent.
+_REFUSED = psycopg2.ProgrammingError, psycopg2.NotSupportedError
+
+_LOST = (
+    "the connection broke inside a transaction and all of that transaction is gone: "
+    "call rollback() or cleanup(), then begin again"
+)
+
+
+def check_before_end(connection: "Connection") -> None:
+    """Look whether the server is there still, before a COMMIT is sent or psycopg2 takes over.
+
+    A server may have ended the session while nobody asked it for anything. Now that is known to
+    have ended the transaction; a COMMIT without an answer would leave it open.
+
+    Raises:
+        TransactionLost: the server has ended the session.
+    """
+    if connection.closed:
+        raise_if_lost(connection)
+    try:
+        check_socket(connection)
+    except psycopg2.DatabaseError as error:
+        connection.close()
+        raise_lost(error)
+
+
+def check_after_commit(connection: "Connection", error: BaseException) -> None:
+    """After ``error`` of a COMMIT: raise another where nobody can know what became of it.
+
+    An exception that is not psycopg2's, a greenlet's timeout for example, stays what it is; later
+    statements get ``TransactionLost``.
+
+    Raises:
+        psycopg2.errors.TransactionResolutionUnknown: the connection broke meanwhile.
+    """
+    if not isinstance(error, psycopg2.Error):
+        # psycopg2 has closed the connection where the answer was still to come.
+        if connection.closed:
+            connection.state = UNKNOWN
+    elif isinstance(error, psycopg2.DatabaseError) and not isinstance(error, _REFUSED):
+        # An error that the server has sent has a code, and leaves nothing unknown.
+        if connection.closed or error.pgcode is None:
+            error = translate_error(connection, error)
+            connection.close()
+            connection.state = UNKNOWN
+            raise errors.TransactionResolutionUnknown(
+                "the connection broke during COMMIT: whether the transaction was committed "
+                f"is unknown, and nothing was sent again ({str(error).strip()})"
+            ) from error
+
+
+def check_after_statement(connection: "Connection", sent: bytes | None, error: Any) -> None:
+    """As ``check_after_commit()``, where the statement ``sent`` has a COMMIT in it.
+
+    Raises:
+        psycopg2.errors.TransactionResolutionUnknown: the connection broke meanwhile.
+    """
+    # Where no transaction is open, its BEGIN was never answered, so the text was never sent.
+    if connection.closed and (
+        commits_each_statement(connection) or broke_in_transaction(connection)
+    ):
+        if may_commit(sent or b""):
+            check_after_commit(connection, error)
+
+
+def raise_lost(error: psycopg2.Error) -> NoReturn:
+    """Raise ``TransactionLost`` because of ``error``, with which the connection broke."""
+    raise TransactionLost(f"{_LOST} ({str(error).strip()})") from error
+
+
+def raise_if_lost(connection: "Connection") -> None:
+    """Raise an error where the connection broke inside a transaction.
+
+    Raises:
+        TransactionLost: it did.
+    """
+    if connection.state is UNKNOWN:
+        raise TransactionLost(
+            "the connection broke during COMMIT, so nothing more can belong to that "
+            "transaction: call rollback() or cleanup(), then find out whether it was committed"
+        )
+    if broke_in_transaction(connection):
+        raise TransactionLost(_LOST)
+
+
+def broke_in_transaction(connection: "Connection") -> bool:
+    """Whether it is closed, and a transaction was open when that happened."""
+    # psycopg2 leaves the status where it stood when the connection broke.
+    return bool(connection.closed) and (
+        connection.state in (MERGED, BY_HAND, UNKNOWN)
+        or connection.status == extensions.STATUS_BEGIN
+    )
+
+
+def was_never_sent(connection: "Connection") -> bool:
+    """Whether the connection broke before the last statement was sent.
+
+    That is known of the first statement of a transaction: none is open where the connection broke
+    before BEGIN was sent or, where BEGIN went alone, before its answer, for which the statement
+    waits. In autocommit mode there is no BEGIN, so nothing is known.
+    """
+    return bool(
+        connection.closed
+        and not broke_in_transaction(connection)
+        and not commits_each_statement(connection)
+    )
+
+
+def commits_each_statement(connection: "Connection") -> bool:
+    """Whether the application has it in autocommit mode."""
+    return connection.state in (PSYCOPG2, BY_HAND) and connection.autocommit

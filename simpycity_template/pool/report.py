@@ -1,0 +1,45 @@
+"""Who has the connections of a pool: for ``status()``, and for the error of a pool with none left."""
+
+import sys
+from time import monotonic
+
+from simpycity_template.errors import PoolTimeout
+from simpycity_template.pool.owner import ENDS_WITH_SCOPE, Owner, Status, scope_named
+from simpycity_template.settings import Settings
+
+
+def in_use(owners: list[Owner], now: float) -> list[Status]:
+    """An entry for each of ``owners`` that has a connection, the oldest first."""
+    frames = sys._current_frames()
+    entries = []
+    for owner in sorted(owners, key=lambda owner: owner.since):
+        connection = owner.connection
+        if connection is not None:
+            entries.append(Status.of(connection, owner, now, frames))
+    return entries
+
+
+def timeout_error(name: str, settings: Settings, owners: list[Owner]) -> PoolTimeout:
+    """The error of who waited in vain, with a line for each of ``owners``.
+
+    Arguments:
+        name: of the pool.
+        settings: its limits.
+        owners: who has a connection, or is opening one.
+    """
+    now = monotonic()
+    entries = in_use(owners, now)
+    lines = [f"  {entry}" for entry in entries]
+    lines += [
+        f"  thread {owner.thread!r}, {scope_named(owner.label, owner.thread)}, has been "
+        f"connecting to the server for {now - owner.since:.1f} s at {owner.place}"
+        for owner in owners
+        if owner.connection is None
+    ]
+    if any(entry.label == entry.thread for entry in entries):
+        lines.append(ENDS_WITH_SCOPE)
+    return PoolTimeout(
+        f"no connection to {name!r} became free within {settings.pool_timeout:g} s: "
+        f"all {settings.max_size} (pool_size {settings.pool_size} + max_overflow "
+        f"{settings.max_overflow}) are held by\n" + "\n".join(lines)
+    )

@@ -1,0 +1,194 @@
+"""One connection of a scope, from acquire to release. Nothing else cleans up.
+
+A checkout owns its connection (``pool/owner.py``), and gives it back in one way, whatever happened:
+at the end of its scope, after Ctrl-C or a greenlet's timeout anywhere on the way, for a thread that
+died, for a response that was dropped. So ``release()`` may be called more than once, and finishes
+before it lets an exception go on that arrives meanwhile.
+"""
+
+import logging
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import psycopg2
+from psycopg2 import errors
+
+from simpycity_template.driver import commit_outcome
+from simpycity_template.driver.connection import Connection
+from simpycity_template.driver.state import BY_HAND, FAILED
+from simpycity_template.driver.terminate import terminate
+from simpycity_template.errors import TransactionLost
+from simpycity_template.pool.owner import Owner, scope_named
+from simpycity_template.pool.pool import Pool
+
+if TYPE_CHECKING:
+    from simpycity_template.scopes.scope import Scope
+
+log = logging.getLogger("simpycity_template")
+
+
+class Checkout(Owner):
+    """A connection of a scope, and its transaction.
+
+    Attributes:
+        link: the connection, also after it was given back.
+        released: whether it was given back for good.
+        depth: how many ``transaction()`` blocks the scope is in.
+    """
+
+    __slots__ = ("_pool", "depth", "link", "released")
+
+    link: Connection
+
+    def __init__(self, pool: Pool, scope: "Scope", handle: Any) -> None:
+        """Take a connection, and put it among the scope's.
+
+        Arguments:
+            pool: where it comes from, and goes back to.
+            scope: whose it is.
+            handle: that asks for it: its ``key``, ``dsn`` and ``isolation_level``.
+
+        Raises:
+            PoolTimeout: none became free within ``pool_timeout`` seconds.
+            psycopg2.OperationalError: the server cannot be reached.
+        """
+        # This frame, and those of Owner and the manager.
+        super().__init__(scope.label, scope.thread, handle.dsn, handle.isolation_level, 3)
+        self.released = False
+        self.depth = 0
+        self._acquire(pool, scope, handle)
+
+    def _acquire(self, pool: Pool, scope: "Scope", handle: Any) -> None:
+        self._pool = pool
+        try:
+            self.link = pool.acquire(self)
+            scope.checkouts[handle.key] = self
+        except BaseException:
+            if self.connection is not None and self.isolation_level is not None:
+                # It may have been set already, for this checkout alone.
+                self.connection.close()
+            pool.release(self)
+            raise
+
+    def replace(self, pool: Pool, scope: "Scope", handle: Any) -> None:
+        """Take another connection where it broke while no transaction was open.
+
+        Raises:
+            TransactionLost: one was open.
+        """
+        self.check()
+        self._give_back()
+        self.lost, self.served = False, None
+        self._acquire(pool, scope, handle)
+
+    def release(self) -> None:
+        """ROLLBACK, and give the connection back.
+
+        It raises nothing of its own. An exception that arrives meanwhile (Ctrl-C, a task's time
+        limit, a greenlet's timeout) goes on when everything is done.
+        """
+        self.released = True
+        self._give_back()
+
+    def _give_back(self) -> None:
+        connection = self.connection
+        if connection is None or connection.process != os.getpid():
+            return
+        # Before the ROLLBACK: from here on cursors of this scope are refused, also in other threads,
+        # and what they sent before is rolled back.
+        connection.owner = None
+        try:
+            if connection.closed:
+                self.lost = commit_outcome.broke_in_transaction(connection)
+            self._pool.reset(self, connection)
+        except psycopg2.Error:
+            terminate(connection)
+        except BaseException:
+            # It has interrupted the ROLLBACK, so nobody knows what the server does meanwhile.
+            terminate(connection)
+            raise
+        finally:
+            self._pool.release(self)
+
+    def abandon(self) -> None:
+        """As ``release()``, and log that nobody cleaned up."""
+        connection = self.connection
+        if connection is None or connection.process != os.getpid() or sys.is_finalizing():
+            return
+        was_closed = connection.closed
+        self.release()
+        if not was_closed:
+            log.warning(
+                "thread %r, %s, went without cleanup(): its connection, taken at %s, "
+                "was rolled back and taken back",
+                self.thread,
+                scope_named(self.label, self.thread),
+                self.place,
+            )
+
+    # --- the transaction ---
+
+    def check(self) -> None:
+        """Raise ``TransactionLost`` where the connection broke inside a transaction."""
+        if self.link.closed and self.connection is not None:
+            commit_outcome.raise_if_lost(self.link)
+
+    def begin(self) -> None:
+        """Begin a transaction; in autocommit mode alone is anything sent."""
+        self.check_not_released()
+        link = self.link
+        if commit_outcome.commits_each_statement(link):
+            link.run("BEGIN")
+            link.state = BY_HAND
+
+    def commit(self) -> None:
+        """Commit.
+
+        Raises:
+            TransactionLost: the connection broke before; nothing was committed.
+            psycopg2.errors.TransactionResolutionUnknown: it broke during COMMIT.
+            psycopg2.errors.InFailedSqlTransaction: a statement had failed; PostgreSQL would
+                answer this COMMIT with a silent ROLLBACK.
+        """
+        self.check()
+        if self.link.closed:
+            return
+        if self.failed():
+            raise errors.InFailedSqlTransaction(
+                "a statement of this transaction failed, so it cannot be committed: "
+                "call rollback(), then begin again"
+            )
+        self.link.commit()
+
+    def rollback(self) -> None:
+        """Roll back; never fails, because a broken connection has nothing to roll back."""
+        # Once given back, the connection may be another scope's.
+        if self.connection is None or self.released:
+            return
+        try:
+            self.link.rollback()
+        except psycopg2.Error:
+            self.link.close()
+        if self.link.closed:
+            self._give_back()
+
+    def failed(self) -> bool:
+        """Whether a statement of the transaction has failed."""
+        return bool(self.link.get_transaction_status() == FAILED)
+
+    def check_not_released(self) -> None:
+        """Raise ``TransactionLost`` where the connection was given back."""
+        if self.released:
+            raise TransactionLost(
+                "the connection of this transaction() block was given back before its end, by "
+                "cleanup() or close() or in a fork: nothing was committed"
+            )
+
+    def refuse_inside_block(self, name: str) -> None:
+        """Raise an error inside a ``transaction()`` block, which alone ends its transaction."""
+        if self.depth:
+            raise psycopg2.ProgrammingError(
+                f"{name}() inside a transaction() block would take its statements apart: "
+                "leave the block, or raise an exception to roll it back"
+            )

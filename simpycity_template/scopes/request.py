@@ -1,0 +1,191 @@
+"""A request's scope, and the response body that is still being sent.
+
+The scope ends with the response. A body that is a list holds all of the response, so its scope ends
+at once. Any other body is a stream, which may query while it is sent, and keeps its scope until it
+is exhausted, closed or dropped.
+"""
+
+import logging
+import sys
+import weakref
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from simpycity_template.process.thread_local import PerThread
+from simpycity_template.scopes.scope import Scope
+from simpycity_template.scopes.stack import Stacks
+
+log = logging.getLogger("simpycity_template")
+
+
+class RequestScope:
+    """A request's unit of work: a block that is entered each time that the request goes on.
+
+    It is the request's scope, and those that were begun inside it and not left: a generator that
+    waits between two pieces may be in a block of its own.
+
+    Attributes:
+        scope: the request's own.
+        stacks: the scopes of its manager.
+    """
+
+    def __init__(self, stacks: Stacks, environ: dict[str, Any]) -> None:
+        key = f"simpycity_template.{stacks.name}"
+        if key not in environ and not _thread.get().depth:
+            # A new request of this thread, not one within another (an error document, a page made
+            # of several).
+            _abort_streams(stacks)
+        environ[key] = True
+        self.stacks = stacks
+        self.scope = Scope(request_label(environ))
+        self._scopes = [self.scope]
+
+    def __enter__(self) -> None:
+        for scope in self._scopes:
+            self.stacks.enter(scope)
+        _thread.get().depth += 1
+
+    def __exit__(self, *error: object) -> None:
+        _thread.get().depth -= 1
+        self._scopes = self.stacks.leave(self.scope)
+
+    def has_connections(self) -> bool:
+        """Whether it has any; to be asked between two entries."""
+        return any(scope.checkouts for scope in self._scopes)
+
+    def close(self) -> None:
+        """ROLLBACK, and give everything back."""
+        for scope in reversed(self._scopes):
+            scope.close()
+
+
+class StreamedBody:
+    """A response body that keeps its scope until it has been sent.
+
+    Between two pieces it waits with the thread that sent the last one, before the first with the
+    thread that called the application. Where it still has a connection when that thread begins
+    another request, its server has forgotten to close it, or sends several bodies by turns. Nobody
+    can tell which, so it is aborted: it loses its connection, and never passes for a whole one.
+    """
+
+    def __init__(self, body: Iterable[bytes], request: RequestScope) -> None:
+        self._body = body
+        self.request = request
+        self._iterator: Iterator[bytes] | None = None
+        # Whether nothing more is to be sent: it was sent, it failed, or the server closed it.
+        self._over = False
+        self._closed = False
+        self._reference = weakref.ref(self)
+        self._wait()
+
+    def __iter__(self) -> "StreamedBody":
+        return self
+
+    def __next__(self) -> bytes:
+        if not self._stop_waiting() and not self._over:
+            raise RuntimeError(
+                f"the response body of {self.request.scope.label!r} was cut and its transaction "
+                "rolled back, because its thread began another request before all of it was sent: "
+                "send or close it first, or fetch its rows and call manager.cleanup() before it "
+                "begins"
+            )
+        if self._over:
+            raise StopIteration
+        try:
+            with self.request:
+                if self._iterator is None:
+                    self._iterator = iter(self._body)
+                piece = next(self._iterator)
+        except BaseException:
+            self._over = True
+            self.request.close()
+            raise
+        if self._closed:
+            # By another thread, and the piece may have taken a connection since.
+            self.request.close()
+        self._wait()
+        return piece
+
+    def close(self) -> None:
+        """Close the body, and with it the scope."""
+        # One that was aborted is closed, but not over: to go on with it stays an error.
+        self._over = self._over or not self._closed
+        self._stop_waiting()
+        self._close()
+
+    def abort(self) -> None:
+        """Take its connection back, unless it has none or another thread sends it by now."""
+        if not self.request.has_connections() or not self._stop_waiting():
+            return
+        try:
+            self._close()
+        except Exception:
+            log.exception("closing the abandoned body of %r failed", self.request.scope.label)
+
+    def _wait(self) -> None:
+        self._waiting = _thread.get().streams
+        self._waiting.add(self._reference)
+
+    def _stop_waiting(self) -> bool:
+        """Whether it waited; True for only one of two threads that would send and abort it."""
+        try:
+            self._waiting.remove(self._reference)
+        except KeyError:
+            return False
+        return True
+
+    def _close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            with self.request:
+                close = getattr(self._body, "close", None)
+                if close:
+                    close()
+        finally:
+            self.request.close()
+
+    def __del__(self) -> None:
+        # The client went away, and the server dropped the body without closing it.
+        if sys.is_finalizing():
+            return
+        try:
+            self.close()
+        except Exception:
+            log.exception("closing the dropped body of %r failed", self.request.scope.label)
+
+
+class _Thread:
+    """The streams that wait with a thread, and how many calls of applications it is in."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+        self.streams: set[weakref.ref[StreamedBody]] = set()
+
+
+_thread = PerThread(_Thread)
+
+
+def _abort_streams(stacks: Stacks) -> None:
+    """Take back what the streams that wait with this thread have of one manager."""
+    for reference in list(_thread.get().streams):
+        stream = reference()
+        if stream is not None and stream.request.stacks is stacks:
+            stream.abort()
+
+
+def is_complete(body: Any, environ: dict[str, Any]) -> bool:
+    """Whether nothing of ``body`` is still to be computed: a list, or a file for the server."""
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(body, (list, tuple)) or (
+        isinstance(wrapper, type) and isinstance(body, wrapper)
+    )
+
+
+def request_label(environ: dict[str, Any]) -> str:
+    """What a request's scope is called: ``GET /notes/7``."""
+    path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    return (
+        f"{environ.get('REQUEST_METHOD', '')} {path.encode('latin-1').decode('utf-8', 'replace')}"
+    )

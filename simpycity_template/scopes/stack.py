@@ -1,0 +1,148 @@
+"""The scopes that a thread is in, and who ends which."""
+
+import threading
+from collections.abc import Callable
+
+from simpycity_template.process.thread_local import PerThread
+from simpycity_template.scopes.scope import Scope
+
+
+class Stack(list[Scope]):
+    """The scopes that one thread is in, the current one last.
+
+    Nothing else refers to this list, so it is freed when its thread ends, and gives the connections
+    back. A scope alone would not do: the traceback of an exception that somebody keeps may keep it.
+
+    Attributes:
+        thread: whose it is.
+    """
+
+    __slots__ = ("thread",)
+
+    def __init__(self) -> None:
+        self.thread = threading.current_thread()
+
+    def begin(self) -> Scope:
+        """Begin a scope where the first use of a connection comes outside of one."""
+        scope = Scope(self.thread.name, begun=False)
+        scope.thread = self.thread
+        self.append(scope)
+        return scope
+
+    def forget_ended(self) -> None:
+        """Keep no more than one of the scopes that were ended elsewhere, for who goes on in it."""
+        while len(self) > 1 and self[-1].ended and self[-2].ended:
+            del self[-2]
+
+    def __del__(self) -> None:
+        for scope in self:
+            for checkout in list(scope.checkouts.values()):
+                checkout.abandon()
+
+
+class Stacks(PerThread[Stack]):
+    """The scopes of a manager: of each thread, or of each greenlet, its own.
+
+    No frame that may raise keeps a stack: whoever keeps the exception would keep a dead thread's
+    scopes.
+
+    Attributes:
+        name: the manager's.
+    """
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        super().__init__(Stack)
+        self.name = name
+
+    def current(self) -> Scope | None:
+        """The current scope of this thread, if there is one.
+
+        Raises:
+            TransactionLost: it was ended in another thread.
+        """
+        return self.current_or_new() if self.get() else None
+
+    def current_or_new(self) -> Scope:
+        """The current scope of this thread; where there is none, one that its first use begins.
+
+        Raises:
+            TransactionLost: it was ended in another thread.
+        """
+        stack = self.get()
+        scope = stack[-1] if stack else stack.begin()
+        if scope.ended:
+            del stack
+            raise scope.has_ended()
+        return scope
+
+    def enter(self, scope: Scope) -> None:
+        """Make ``scope`` the current one of this thread; the one there was waits."""
+        stack = self.get()
+        if stack and stack[-1].ended:
+            stack.forget_ended()
+        scope.thread = stack.thread
+        stack.append(scope)
+
+    def leave_current(self, scope: Scope) -> bool:
+        """Leave ``scope`` where it is the current one of this thread; whether it is."""
+        stack = self.get()
+        if not stack or stack[-1] is not scope:
+            return False
+        stack.pop()
+        return True
+
+    def leave(self, scope: Scope) -> list[Scope]:
+        """Make the scope that waited for ``scope`` the current one again.
+
+        Returns:
+            what this thread has left: ``scope``, and the scopes that were begun inside it and not
+            left, as that of a block which a generator is in.
+        """
+        stack = self.get()
+        for index in reversed(range(len(stack))):
+            if stack[index] is scope:
+                left = stack[index:]
+                del stack[index:]
+                return left
+        return [scope]
+
+    def leave_innermost(self, begun: list[Scope]) -> Scope:
+        """Leave the innermost of the scopes ``begun`` that this thread is in, and return it.
+
+        A scope in a generator may end out of order, or in another thread than it began in: where
+        this thread is in none of them, it is the last one begun that ends here.
+        """
+        stack = self.get()
+        for index in reversed(range(len(stack))):
+            if stack[index] in begun:
+                return stack.pop(index)
+        begun[-1].ends_elsewhere()
+        return begun[-1]
+
+    def end(self, meant: Callable[[Scope], bool]) -> None:
+        """End the innermost scope of this thread for which ``meant`` is true, if there is one.
+
+        With it ends what was begun inside it and not left.
+        """
+        for scope in reversed(self.get()):
+            if not scope.ended and meant(scope):
+                for left in reversed(self.leave(scope)):
+                    left.end()
+                return
+
+    def cleanup(self) -> None:
+        """Close the current scope of this thread, or forget it where it was ended elsewhere."""
+        stack = self.get()
+        scope = stack[-1] if stack else None
+        if scope is not None and scope.ended:
+            stack.pop()
+        del stack
+        if scope is not None:
+            scope.close()
+
+    def forked(self) -> None:
+        """In a child process: leave to the parent what is the parent's."""
+        for scope in self.get():
+            scope.forget()
