@@ -102,11 +102,13 @@ setup(
     packages=[
         *find_packages(include=["simpycity_template", "simpycity_template.*"]),
         SKELETON,
+        "simpycity-stubs",
     ],
     package_dir={SKELETON: "+package+"},
     package_data={
         "simpycity_template": ["py.typed", "monitoring/*.html", "project/**/*", "project/**/.*"],
         SKELETON: ["**/*", "**/.*"],
+        "simpycity-stubs": ["*.pyi"],
     },
     exclude_package_data={"": ["**/__pycache__/*", "**/*.py[co]"]},
     zip_safe=False,
@@ -189,7 +191,7 @@ setup(
             "SQLAlchemy>=2.0",
         ],
         "docs": ["Sphinx>=8", "furo"],
-        "dev": ["mypy>=1.10", "ruff>=0.6", "tox>=4", "types-psycopg2"],
+        "dev": ["basedpyright>=1.20", "mypy>=1.10", "ruff>=0.6", "tox>=4", "types-psycopg2"],
     },
     entry_points={
         "paste.global_paster_command": [

@@ -244,6 +244,16 @@ def _argument_problem(query: Any, function: PgFunction, catalogue: Catalogue) ->
     return None
 
 
+def matching(query: Any, catalogue: Catalogue) -> list[PgFunction]:
+    """The functions of the database that a declaration of a function is right for."""
+    kind = "p" if query.procedure else "f"
+    return [
+        one
+        for one in catalogue.meant(query.query_base)
+        if one.kind == kind and _argument_problem(query, one, catalogue) is None
+    ]
+
+
 def _counted(number: int) -> str:
     return f"{number} argument{'s' * (number != 1)}"
 

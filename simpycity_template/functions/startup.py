@@ -52,7 +52,7 @@ def findings(manager: Manager, package: str) -> list[str]:
         manager, package: as in ``check_functions()``.
 
     Raises:
-        ModelError: a module of the package cannot be imported.
+        simpycity_template.functions.application.ModelError: a module of the package cannot be imported.
         psycopg2.Error: the database cannot be reached, or does not tell.
     """
     import_modules(package)

@@ -78,7 +78,7 @@ def write(path: str | Path, text: str) -> None:
     """
     path = Path(path)
     before = current(path)
-    if before is not None and MARK not in before:
+    if before is not None and "# Written by `paster functions --" not in before:
         raise WriteError(
             f"{path} was not written by this command: name another file, or move that one away"
         )

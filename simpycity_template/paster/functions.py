@@ -22,7 +22,9 @@ from simpycity_template.functions.application import (
 )
 from simpycity_template.functions.catalogue import Catalogue
 from simpycity_template.functions.check import Report, check
+from simpycity_template.functions.stubs import stub
 from simpycity_template.functions.write import WriteError, current, declarations, write
+from simpycity_template.functions.written import is_function
 from simpycity_template.manager import Manager
 from simpycity_template.paster.application import managers_of
 from simpycity_template.process.pipes import reader_may_leave
@@ -38,7 +40,8 @@ class FunctionsCommand(Command):
     database, and lists what is wrong with file and line, and what the database has that is not
     declared. Statements are prepared and not executed; nothing is changed.
 
-    With --write it writes the declarations of a schema's functions to a module instead.
+    With --write it writes the declarations of a schema's functions to a module instead, and with
+    --stubs the types of what is declared.
 
     Exit status: 0; 1 where something is wrong, and with --check where the file would change; 2
     where it could not be found out."""
@@ -54,12 +57,17 @@ class FunctionsCommand(Command):
         "--write", metavar="FILE", help="write the declarations of a schema's functions to a module"
     )
     parser.add_option(
+        "--stubs",
+        action="store_true",
+        help="write .pyi files beside the modules that declare functions, for editors and mypy",
+    )
+    parser.add_option(
         "--schema", metavar="NAME", help="with --write: which; by default the search path's first"
     )
     parser.add_option(
         "--check",
         action="store_true",
-        help="with --write: change nothing, and exit with 1 where the file would change",
+        help="with --write or --stubs: change nothing; exit with 1 where a file would change",
     )
 
     options: ClassVar[Any]
@@ -68,8 +76,10 @@ class FunctionsCommand(Command):
     def command(self) -> int:
         """Check the declarations of each manager of the application."""
         options = self.options
-        if not options.write and (options.schema or options.check):
-            raise BadCommand("--schema and --check belong to --write FILE")
+        if options.schema and not options.write:
+            raise BadCommand("--schema belongs to --write FILE")
+        if options.check and not (options.write or options.stubs):
+            raise BadCommand("--check belongs to --write FILE or --stubs")
         managers = managers_of(self.args[0])
         if options.write:
             manager = manager_of(simpycity_config)
@@ -79,6 +89,8 @@ class FunctionsCommand(Command):
             import_modules(package)
         except ModelError as error:
             raise BadCommand(f"{self.args[0]}: {error}") from error
+        if options.stubs:
+            return max(self._stubs(manager, package) for manager in managers)
         reports = [(manager, report_of(manager, package)) for manager in managers]
         with reader_may_leave():
             if self.options.json:
@@ -90,14 +102,35 @@ class FunctionsCommand(Command):
         return int(any(report.findings for _, report in reports))
 
     def _write(self, manager: Manager) -> int:
-        path, only_check = self.options.write, self.options.check
         try:
             with connected(manager) as link:
                 text = declarations(Catalogue(link), self.options.schema)
+        except WriteError as error:
+            raise BadCommand(str(error)) from error
+        return self._put(self.options.write, text)
+
+    def _stubs(self, manager: Manager, package: str) -> int:
+        queries = declared_by(package, manager)
+        files = {query.declared_at[0] for query in queries}
+        modules = [
+            module
+            for name, module in sorted(sys.modules.items())
+            if name.partition(".")[0] == package and getattr(module, "__file__", None) in files
+        ]
+        with connected(manager) as link:
+            catalogue = Catalogue(link, [one.query_base for one in queries if is_function(one)])
+            texts = {
+                str(module.__file__) + "i": stub(module, link, catalogue) for module in modules
+            }
+        return max((self._put(os.path.relpath(path), texts[path]) for path in texts), default=0)
+
+    def _put(self, path: str, text: str) -> int:
+        """Write a file, or only say whether it would change."""
+        try:
             if current(path) == text:
                 print(f"{path} is as the database is")
                 return 0
-            if only_check:
+            if self.options.check:
                 print(f"{path} is not as the database is: write it again without --check")
                 return 1
             write(path, text)

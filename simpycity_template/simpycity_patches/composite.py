@@ -1,6 +1,6 @@
 """Values of composite types."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 
 class Composite(tuple[Any, ...]):
@@ -25,13 +25,15 @@ class Composite(tuple[Any, ...]):
             key = self._fields.index(key)
         return super().__getitem__(key)
 
-    def __getattr__(self, name: str) -> Any:
-        """The value of a column."""
-        if name.startswith("_") or name not in self._fields:
-            raise AttributeError(
-                f"the value has no column {name!r}: it has {', '.join(self._fields)}"
-            )
-        return self[name]
+    if not TYPE_CHECKING:
+        # A stub has a class for each type, with its columns.
+        def __getattr__(self, name: str) -> Any:
+            """The value of a column."""
+            if name.startswith("_") or name not in self._fields:
+                raise AttributeError(
+                    f"the value has no column {name!r}: it has {', '.join(self._fields)}"
+                )
+            return self[name]
 
     def __getnewargs__(self) -> tuple[Any, ...]:
         """What a copy is made of."""

@@ -174,4 +174,17 @@ def test_declarations_are_written_and_checked(project):
     status, shown, _ = paster(project, *write, "--schema", "apo")
     assert (status, shown.strip().startswith("there is no schema 'apo'")) == (2, True)
     status, shown, _ = paster(project, "--schema", "public")
-    assert (status, shown.strip()) == (2, "--schema and --check belong to --write FILE")
+    assert (status, shown.strip()) == (2, "--schema belongs to --write FILE")
+
+
+def test_stubs_are_written_beside_the_modules_and_checked(project):
+    stub = project / "rough/model/db.pyi"
+    status, shown, told = paster(project, "--stubs", "--check")
+    assert (status, told, stub.exists()) == (1, "", False)
+    assert shown == "rough/model/db.pyi is not as the database is: write it again without --check\n"
+    assert paster(project, "--stubs") == (0, "rough/model/db.pyi is written\n", "")
+    assert "class _Call_add(_core.FunctionSingle):" in stub.read_text()
+    assert paster(project, "--stubs", "--check")[0] == 0
+    stub.write_text("mine: int\n")
+    status, shown, _ = paster(project, "--stubs")
+    assert (status, "db.pyi was not written by this command" in shown) == (2, True)
