@@ -191,7 +191,7 @@ setup(
             "SQLAlchemy>=2.0",
         ],
         "docs": ["Sphinx>=8", "furo"],
-        "dev": ["basedpyright>=1.20", "mypy>=1.10", "ruff>=0.6", "tox>=4", "types-psycopg2"],
+        "dev": ["basedpyright>=1.39", "mypy>=1.10", "ruff>=0.6", "tox>=4", "types-psycopg2"],
     },
     entry_points={
         "paste.global_paster_command": [
