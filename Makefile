@@ -3,7 +3,9 @@
 PYTHON ?= python3
 PORT ?= 5000
 MINUTES ?= 60
+N ?= 10
 VENV := .venv
+TESTS := $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 DEV_EXTRAS := embedded jinja2 genshi test docs dev
 # The folder of constraints.txt and psycopg2-from-binary, which lock.py writes.
 LOCK := .
@@ -11,7 +13,7 @@ INSTALL = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet install 
   --constraint $(LOCK)/constraints.txt
 SOURCES = setup.py pyproject.toml $(LOCK)/constraints.txt $(LOCK)/psycopg2-from-binary/pyproject.toml
 
-.PHONY: help demo test test-all soak lint docs screenshots bench lock test-latest test-oldest clean
+.PHONY: help demo test test-stress check test-all soak lint docs screenshots bench lock test-latest test-oldest clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' Makefile
@@ -20,7 +22,15 @@ demo: $(VENV)/demo.done  ## create a project, and serve it; PORT=8080 make demo 
 	@$(VENV)/bin/python demo.py --port $(PORT)
 
 test: $(VENV)/dev.done  ## run all tests
-	$(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(TESTS)
+
+test-stress: $(VENV)/dev.done  ## run all tests ten times while each processor is busy; N=3 make test-stress for three
+	$(VENV)/bin/python tests/stress.py $(N) $(TESTS)
+
+check: $(VENV)/dev.done  ## check style and types, and run the tests that are quick and start no process
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	$(TESTS) -q -m 'not process and not slow'
 
 test-all: $(VENV)/dev.done  ## run all tests on each Python from 3.10 to 3.14 that is on the PATH
 	$(VENV)/bin/tox

@@ -24,32 +24,31 @@ from simpycity_template import Manager, get_manager
 # processes that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# The files that take longest.
-SLOW = [
-    "test_generated.py",
-    "test_embedded.py",
-    "test_readme.py",
-    "test_apache.py",
-    "test_template.py",
-    "test_pylons_import.py",
-    "test_pylons_application.py",
-    "test_pylons_chapters.py",
-    "test_pylons_tutorials.py",
-    "test_machine.py",
-    "test_celery.py",
-    "test_tutorial.py",
-    "test_howto.py",
-    "test_servers.py",
-    "test_transfers.py",
-    "test_shutdown.py",
-    "test_demo.py",
-]
+# A test that uses one of these starts a process, or waits for the network.
+FROM_OUTSIDE = {"browser", "pylons_sources", "server"}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the files that take long first: so both processes of `make test` end together."""
-    places = {name: place for place, name in enumerate(SLOW)}
-    items.sort(key=lambda item: places.get(item.path.name, len(SLOW)))
+    """Mark the tests that need a server or a browser, and run the slow ones first.
+
+    So the processes of `make test` end together.
+    """
+    for item in items:
+        if FROM_OUTSIDE.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("process")
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Where all tests that start a process are left out, let none of the others start one."""
+    if "not process" in session.config.option.markexpr:
+        sys.addaudithook(_refuse_processes)
+
+
+def _refuse_processes(event: str, arguments: tuple[Any, ...]) -> None:
+    if event in ("subprocess.Popen", "os.fork", "os.posix_spawn"):
+        raise RuntimeError("a test that starts a process is marked: @pytest.mark.process")
 
 
 HOLD_SERVER = """

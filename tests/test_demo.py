@@ -13,6 +13,8 @@ import pytest
 from projects import Visitor
 from support import PATIENCE, free_port, until
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 DEMO = Path(__file__).parent.parent / "demo.py"
 
 

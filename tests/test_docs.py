@@ -182,6 +182,7 @@ def html(tmp_path_factory):
     return folder
 
 
+@pytest.mark.process
 def test_every_link_leads_to_a_place_that_is_there(html):
     pages = {file: Links(file.read_text()) for file in html.rglob("*.html")}
     assert len(pages) > len(PAGES)
@@ -199,6 +200,7 @@ def test_every_link_leads_to_a_place_that_is_there(html):
 INTERNAL = {"current", "end", "enter", "held", "hold", "leave", "leave_innermost", "release"}
 
 
+@pytest.mark.process
 def test_every_public_name_is_in_the_reference(html):
     documented = Links((html / "reference.html").read_text()).anchors
     members = {name for name in vars(Manager) if not name.startswith("_")} - INTERNAL

@@ -12,6 +12,8 @@ from support import PATIENCE, backend, in_use, until
 
 from simpycity_template import get_manager
 
+pytestmark = pytest.mark.process
+
 insert = Raw("INSERT INTO seen VALUES (%s)", ["n"])
 
 

@@ -19,6 +19,8 @@ from support import PATIENCE, until
 
 from simpycity_template import PoolTimeout, get_manager
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 CONNECTIONS = "docs/connections.rst"
 FRAMEWORKS = [f"docs/frameworks/{name}.rst" for name in ("celery", "django", "flask", "pyramid")]
 

@@ -32,6 +32,8 @@ from support import PATIENCE, end_session, fork, in_use, until
 from simpycity_template import PoolTimeout, TransactionLost, get_manager
 from simpycity_template.middleware import ManagerMiddleware
 
+pytestmark = pytest.mark.slow
+
 STEPS = 10_000
 STEPS_PER_RUN = 50
 SOAK_MINUTES = float(os.environ.get("SOAK_MINUTES", 0))

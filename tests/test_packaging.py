@@ -17,6 +17,8 @@ from pages import blocks, typed
 
 from simpycity_template.pylons_py3 import startup
 
+pytestmark = pytest.mark.process
+
 ROOT = Path(__file__).resolve().parent.parent
 START_UP = "simpycity_template_pylons_py3.pth"
 

@@ -19,6 +19,8 @@ from simpycity_template import get_manager
 from simpycity_template.driver import merged_begin as merging
 from simpycity_template.driver import terminate
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = """
 CREATE TABLE kept (run int, n int);
 CREATE FUNCTION keep(run int, n int) RETURNS int LANGUAGE sql

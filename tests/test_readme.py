@@ -17,6 +17,8 @@ from pages import PAGES, ROOT, blocks, tree, typed
 from projects import Visitor, answers, change, run
 from support import PATIENCE, free_port, until
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 BY_HAND, WITH_ANSWERS, SIZING = (typed(block.text) for block in blocks("README.txt", "console"))
 *BEFORE, SERVE = BY_HAND
 

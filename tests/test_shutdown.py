@@ -18,6 +18,8 @@ from support import PATIENCE, backend, free_port, in_use, until
 
 from simpycity_template import TransactionLost
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 # Threads that hold connections in every state, and a main thread that ends in the given way.
 PROGRAM = """
 import os, signal, sys, threading, time

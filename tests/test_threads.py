@@ -414,6 +414,7 @@ class TestReloading:
         manager.dispose()
         del sys.modules["reloaded_model"]
 
+    @pytest.mark.process
     def test_importing_needs_no_database(self):
         program = (
             "from simpycity_template import get_manager; from simpycity.core import Function\n"

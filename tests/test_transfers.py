@@ -20,6 +20,8 @@ from support import fork, in_use, until
 
 from simpycity_template import get_manager
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 TRANSFERS = int(os.environ.get("TRANSFERS", 20_000))
 ACCOUNTS = 100
 BALANCE = 1_000

@@ -10,10 +10,13 @@ import sys
 import textwrap
 from pathlib import Path
 
+import pytest
 from pages import blocks, shape, typed
 from projects import Visitor, answers, change
 from psycopg2.extensions import parse_dsn
 from support import PATIENCE, free_port, until
+
+pytestmark = pytest.mark.slow
 
 
 class Reader:

@@ -52,6 +52,7 @@ SHAPES = {name: text * (MEGABYTE // len(text)) for name, text in HOSTILE.items()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.slow
 def test_a_megabyte_of_a_hostile_shape_is_read_in_seconds(shape):
     whole = SHAPES[shape] + "'commit"
     part = whole[: MEGABYTE // 10]

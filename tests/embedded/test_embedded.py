@@ -26,6 +26,8 @@ from support import PATIENCE, until
 from simpycity_template import embedded
 from simpycity_template.embedded import keeper
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 USER = """
 import sys
 from simpycity_template import embedded

@@ -11,6 +11,8 @@ from waiting import eventually
 
 from simpycity_template.frameworks.celery import scope_tasks
 
+pytestmark = pytest.mark.slow
+
 # SQLite's patience with the other processes, where the machine is busy.
 PATIENT = """
 broker_transport_options = {"connect_args": {"timeout": 300}}

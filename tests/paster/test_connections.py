@@ -248,6 +248,7 @@ def test_what_is_wrong_is_one_sentence_and_status_2(ini, wrong, sentence):
     assert "Traceback" not in done.stdout + done.stderr
 
 
+@pytest.mark.process
 def test_a_file_that_is_not_there_is_named(tmp_path):
     done = paster(tmp_path / "nowhere.ini")
     assert (done.returncode, done.stderr) == (2, "")

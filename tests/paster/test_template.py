@@ -22,6 +22,8 @@ from support import PATIENCE, until
 from simpycity_template.paster.template import NewFolder
 from simpycity_template.settings import Settings
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 CREATE = ("create", "-t", "simpycity")
 SITE = "sitecustomize.py"
 # Root can read and write everywhere, unless these rights of its are taken away.

@@ -3,6 +3,8 @@
 import pytest
 from projects import change, create, served, set_up
 
+pytestmark = pytest.mark.slow
+
 By = pytest.importorskip("selenium.webdriver.common.by", reason="needs selenium").By
 
 SIZES = {"telephone": (390, 800), "desk": (1280, 900)}

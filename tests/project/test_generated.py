@@ -29,6 +29,8 @@ from projects import (
 from psycopg2.extensions import parse_dsn
 from support import PATIENCE, until
 
+pytestmark = pytest.mark.slow
+
 BROKEN = '''"""Fails."""
 
 from {package}.lib.base import BaseController
@@ -269,6 +271,7 @@ class TestPages:
 
 
 class TestBeforeSetUp:
+    @pytest.mark.process
     def test_the_project_runs_at_once_and_says_how_to_get_the_schema(self, newcomer):
         with served(newcomer) as address:
             visitor = Visitor(address)
@@ -326,6 +329,7 @@ class TestCommands:
         assert "/entries" in routes.stdout
         assert "/notes/{id}/delete" in routes.stdout
 
+    @pytest.mark.process
     def test_the_tests_leave_the_data_of_development_alone(self, newcomer):
         set_up(newcomer)
         with served(newcomer) as address:
@@ -344,6 +348,7 @@ class TestCommands:
         assert "helloworld 200 1" in done.stdout, done.stdout + done.stderr
 
     @pytest.mark.parametrize("engine", ENGINES)
+    @pytest.mark.process
     def test_without_the_example_the_projects_own_tests_pass(self, tmp_path, engine):
         project = create(tmp_path, "Plain", f"template_engine={engine}", "example=False")
         tests = run(sys.executable, "-m", "pytest", "-q", cwd=project)

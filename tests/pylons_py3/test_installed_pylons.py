@@ -43,6 +43,7 @@ def test_a_signed_cookie_that_nobody_signed_is_none():
         assert request.signed_cookie("signed", "s3cret") is None
 
 
+@pytest.mark.process
 def test_the_version_is_known_without_a_look_at_all_requirements():
     program = (
         "import pkg_resources; del pkg_resources.require; import pylons; print(pylons.__version__)"

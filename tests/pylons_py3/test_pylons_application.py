@@ -17,6 +17,8 @@ from support import PATIENCE
 from waitress import create_server
 from webtest import TestApp
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 PASTER = os.path.join(os.path.dirname(sys.executable), "paster")
 
 CONTROLLER = """

@@ -15,6 +15,8 @@ from chapters import AS_BEFORE_1_0, OF_THE_REQUEST, PLAIN, WITH_SQLALCHEMY, Read
 from projects import served
 from webhelpers.paginate import Page, PageURL
 
+pytestmark = pytest.mark.slow
+
 SAMPLE = "controllers/sample.py"
 
 CACHING = [

@@ -13,6 +13,8 @@ from support import until
 
 from simpycity_template.pylons_py3.cli_errors import sentence
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):

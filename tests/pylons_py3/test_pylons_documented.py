@@ -12,6 +12,8 @@ import pytest
 from paste.deploy import loadapp
 from webtest import TestApp
 
+pytestmark = pytest.mark.process
+
 PASTER = os.path.join(os.path.dirname(sys.executable), "paster")
 
 MODEL = """

@@ -21,6 +21,8 @@ import pylons
 import pytest
 from pages import block
 
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
 SITE = Path(pylons.__file__).parents[1]
 SOURCES = sorted((SITE / "pylons").rglob("*.py"))
 

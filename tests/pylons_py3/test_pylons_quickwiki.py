@@ -15,6 +15,8 @@ from pages import blocks, typed
 from sdist import unpack
 from webtest import TestApp
 
+pytestmark = pytest.mark.process
+
 # What the page has one type. First it installs; here the folder is put on the path. At last it
 # serves, as README.txt does.
 [*_, DESCRIBE], TRANSLATE, [TEST, _] = (

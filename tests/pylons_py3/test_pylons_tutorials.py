@@ -16,6 +16,8 @@ from projects import run
 
 from simpycity_template.pylons_py3.translation import to_python3
 
+pytestmark = pytest.mark.slow
+
 
 def test_getting_started(read):
     reader = read("gettingstarted", "helloworld")

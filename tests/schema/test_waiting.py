@@ -13,6 +13,8 @@ from support import PATIENCE, fork, until
 
 from simpycity_template.schema import Schema, SchemaError
 
+pytestmark = pytest.mark.slow
+
 NOTE = "CREATE TABLE note (id int PRIMARY KEY, title text);\n"
 BODY = "ALTER TABLE note ADD COLUMN body text;"
 COLUMNS = "SELECT attname::text FROM pg_attribute WHERE attrelid = 'note'::regclass AND attnum > 0"

@@ -12,6 +12,8 @@ from psycopg2.extensions import parse_dsn
 from serving import Probe, on_page, visitors, with_changes
 from support import free_port, until
 
+pytestmark = pytest.mark.slow
+
 TROUBLE = """
 import os
 

@@ -4,6 +4,8 @@ import pytest
 from configurations import CONCURRENT, FORKING, PRELOADING, SERVERS
 from support import until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=SERVERS)
 def configuration(request):

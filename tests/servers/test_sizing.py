@@ -15,6 +15,7 @@ from support import PATIENCE, until, without_reader
 from simpycity_template.sizing import Request, main, requests, simulate
 
 
+@pytest.mark.process
 def test_the_command_on_the_page_prints_what_the_page_shows():
     (console,) = blocks("docs/sizing.rst", "console")
     (command,) = typed(console.text)
@@ -26,12 +27,14 @@ def test_the_command_on_the_page_prints_what_the_page_shows():
     assert run.stdout == on_page("output", "sizing.rst")
 
 
+@pytest.mark.process
 def test_a_reader_of_a_pipe_may_have_had_enough():
     arguments = ["--rate=1", "--query-time=1"]
     done = without_reader([sys.executable, "-m", "simpycity_template.sizing", *arguments])
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_it_agrees_with_erlangs_formula():
     # Four connections, three busy in the mean: the chance to wait is Erlang's C, 0.5094.
     arriving = requests(rate=60, query_time=0.05, seconds=5000, random=Random(1))

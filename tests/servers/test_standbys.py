@@ -8,6 +8,8 @@ import servers
 from serving import on_page
 from simpycity.core import Raw
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def cluster():

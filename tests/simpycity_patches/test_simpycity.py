@@ -110,6 +110,7 @@ def test_a_handle_without_a_manager_is_as_simpycity_wrote_it(dsn):
     assert "Handle object: pid" in run.stdout
 
 
+@pytest.mark.process
 def test_importing_the_package_imports_no_driver():
     program = "import sys, simpycity_template; print('psycopg2' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
