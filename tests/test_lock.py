@@ -84,6 +84,7 @@ def test_the_binaries_of_psycopg2_have_its_locked_version():
 # Where there is no compiler
 
 
+@pytest.mark.process
 def test_make_installs_the_locked_versions_where_there_is_no_compiler(tmp_path):
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -191,6 +192,7 @@ def checkout(tmp_path: Path) -> Checkout:
 NEWEST = ["one==2.9.2", "pip==26.0", "psycopg2==2.9.2", "psycopg2-binary==2.9.2"]
 
 
+@pytest.mark.process
 def test_the_newest_versions_are_locked(checkout):
     done = checkout.lock(".")
     assert done.returncode == 0, done.stderr
@@ -200,6 +202,7 @@ def test_the_newest_versions_are_locked(checkout):
     assert "setuptools==80.8.0" in checkout.binaries()
 
 
+@pytest.mark.process
 def test_the_oldest_versions_that_setup_py_allows_are_locked_in_a_folder_of_their_own(checkout):
     before = checkout.binaries()
     done = checkout.lock("--oldest", "new/oldest")
@@ -211,6 +214,7 @@ def test_the_oldest_versions_that_setup_py_allows_are_locked_in_a_folder_of_thei
     assert checkout.binaries() == before and not (checkout.folder / "constraints.txt").exists()
 
 
+@pytest.mark.process
 def test_what_is_locked_can_be_kept_when_something_is_added(checkout):
     assert checkout.lock(".").returncode == 0
     wheel(checkout.packages, "one", "3.0")
@@ -222,6 +226,7 @@ def test_what_is_locked_can_be_kept_when_something_is_added(checkout):
     assert checkout.pins() == ["one==3.0", *NEWEST[1:]]
 
 
+@pytest.mark.process
 def test_nothing_is_written_when_a_package_would_need_a_compiler_or_is_not_there(checkout):
     checkout.ask_for("compiled")
     for tag in (None, "cp310-cp310-manylinux_2_28_x86_64"):
