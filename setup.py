@@ -199,6 +199,9 @@ setup(
             "functions = simpycity_template.paster.functions:FunctionsCommand",
             "schema = simpycity_template.paster.schema:SchemaCommand",
         ],
+        "pytest11": [
+            "simpycity_template = simpycity_template.testing.pytest_plugin",
+        ],
         "paste.paster_create_template": [
             "simpycity = simpycity_template.paster.template:SimpycityTemplate",
         ],

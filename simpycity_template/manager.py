@@ -6,7 +6,7 @@ import threading
 import weakref
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
 
 import psycopg2
 import simpycity.config
@@ -29,6 +29,9 @@ from simpycity_template.simpycity_patches.handle import Config
 simpycity_patches.install()
 
 log = logging.getLogger("simpycity_template")
+
+
+P = TypeVar("P", bound=Pool)
 
 
 class Manager:
@@ -282,9 +285,21 @@ class Manager:
             )
         with self._lock:
             if self._pool is None:
-                database = self._database()
-                self._pool = Pool(self.name, database.settings, database.connect, self._events)
+                self._pool = self.make_pool(Pool)
             return self._pool
+
+    # --- for tests ---
+
+    def make_pool(self, kind: type[P]) -> P:
+        """A pool of this kind for the manager's database; the manager does not use it yet."""
+        database = self._database()
+        return kind(self.name, database.settings, database.connect, self._events)
+
+    def exchange_pool(self, pool: Pool | None) -> Pool | None:
+        """Use another pool from now on; returns the one before, which is not closed."""
+        with self._lock:
+            before, self._pool = self._pool, pool
+        return before
 
     def _become_default(self, prefix: str) -> None:
         before = getattr(simpycity.config.handle_factory, "__self__", None)

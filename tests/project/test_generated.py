@@ -323,7 +323,7 @@ class TestCommands:
             sys.executable, "-m", "pytest", "-q", "-k", "not Entries", "-p", "no:cacheprovider",
             cwd=project,
         )  # fmt: skip
-        assert re.search(r"\b9 passed", tests.stdout), tests.stdout
+        assert re.search(r"\b10 passed", tests.stdout), tests.stdout
         assert "warning" not in tests.stdout
         routes = paster("routes", cwd=project)
         assert "/entries" in routes.stdout
@@ -339,6 +339,25 @@ class TestCommands:
             assert run(sys.executable, "-m", "pytest", "-q", cwd=newcomer).returncode == 0
             assert re.findall("<h2>(.*)</h2>", visitor.get("/notes")) == ["Mine"]
 
+    @pytest.mark.parametrize("workers", [[], ["-n", "4"]], ids=["alone", "four"])
+    def test_its_tests_leave_no_row_behind_and_workers_have_databases(
+        self, project, server, workers
+    ):
+        plugins = ["-p", "xdist"] if workers else []
+        tests = run(
+            sys.executable, "-m", "pytest", "-q", *plugins, *workers, cwd=project,
+        )  # fmt: skip
+        assert re.search(r"\b10 passed", tests.stdout), tests.stdout
+        (of_tests,) = re.findall(
+            r"(?m)^simpycity\.database = (.*)", (project / "test.ini").read_text()
+        )
+        for name in [f"{of_tests}_gw{n}" for n in range(4)] if workers else [of_tests]:
+            link = server.connect(name)
+            with link.cursor() as cursor:
+                cursor.execute("SELECT count(*) FROM note")
+                assert cursor.fetchone()[0] == 0
+            link.close()
+
     def test_the_shell_has_the_model_and_the_application(self, project):
         done = paster(
             "shell",
@@ -352,7 +371,7 @@ class TestCommands:
     def test_without_the_example_the_projects_own_tests_pass(self, tmp_path, engine):
         project = create(tmp_path, "Plain", f"template_engine={engine}", "example=False")
         tests = run(sys.executable, "-m", "pytest", "-q", cwd=project)
-        assert "2 passed" in tests.stdout, tests.stdout
+        assert "3 passed" in tests.stdout, tests.stdout
 
     def test_a_connection_that_is_held_for_long_is_in_the_log_of_development(self, project):
         ini = project / "development.ini"
