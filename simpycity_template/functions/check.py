@@ -9,6 +9,8 @@ from psycopg2.extensions import connection as psycopg2_connection
 from simpycity.model import SimpleModel
 
 from simpycity_template.functions.catalogue import Catalogue, PgFunction
+from simpycity_template.functions.deep import NOT_INSTALLED, check_bodies
+from simpycity_template.functions.finding import Finding
 from simpycity_template.functions.names import parts
 from simpycity_template.functions.prepare import problem_of_text
 from simpycity_template.functions.written import (
@@ -21,24 +23,6 @@ from simpycity_template.functions.written import (
 )
 
 KINDS = {"p": "a procedure", "a": "an aggregate function", "w": "a window function"}
-
-
-@dataclass(frozen=True)
-class Finding:
-    """A declaration that is not as the database is.
-
-    Attributes:
-        file, line: of the declaration.
-        declaration: as it stands there.
-        problem: one sentence.
-        instead: what to write in its place; empty where that is not known.
-    """
-
-    file: str
-    line: int
-    declaration: str
-    problem: str
-    instead: str = ""
 
 
 @dataclass
@@ -58,12 +42,13 @@ class Report:
     checked: int = 0
 
 
-def check(link: psycopg2_connection, queries: list[Any]) -> Report:
+def check(link: psycopg2_connection, queries: list[Any], deep: bool = False) -> Report:
     """Compare declarations with a database; it changes nothing there.
 
     Arguments:
         link: a connection to the database, in no transaction.
         queries: the declared query objects.
+        deep: also check the bodies of functions, where the extension plpgsql_check is installed.
 
     Raises:
         psycopg2.Error: the database does not tell.
@@ -82,6 +67,11 @@ def check(link: psycopg2_connection, queries: list[Any]) -> Report:
                 file, line = query.declared_at
                 finding = Finding(file, line, declaration_of(query), problem, instead)
                 report.findings.append(finding)
+        if deep:
+            bodies = check_bodies(link, catalogue)
+            report.findings += bodies or []
+            if bodies is None:
+                report.remarks.append(NOT_INSTALLED.format(catalogue.database))
     finally:
         link.rollback()
     report.undeclared = [

@@ -22,6 +22,7 @@ from simpycity_template.functions.application import (
 )
 from simpycity_template.functions.catalogue import Catalogue
 from simpycity_template.functions.check import Report, check
+from simpycity_template.functions.finding import Finding
 from simpycity_template.functions.stubs import stub
 from simpycity_template.functions.write import WriteError, current, declarations, write
 from simpycity_template.functions.written import is_function
@@ -53,6 +54,11 @@ class FunctionsCommand(Command):
 
     parser = Command.standard_parser(verbose=False)
     parser.add_option("--json", action="store_true", help="print one JSON document, for scripts")
+    parser.add_option(
+        "--deep",
+        action="store_true",
+        help="also check the functions' bodies, by the extension plpgsql_check",
+    )
     parser.add_option(
         "--write", metavar="FILE", help="write the declarations of a schema's functions to a module"
     )
@@ -91,7 +97,7 @@ class FunctionsCommand(Command):
             raise BadCommand(f"{self.args[0]}: {error}") from error
         if options.stubs:
             return max(self._stubs(manager, package) for manager in managers)
-        reports = [(manager, report_of(manager, package)) for manager in managers]
+        reports = [(manager, report_of(manager, package, options.deep)) for manager in managers]
         with reader_may_leave():
             if self.options.json:
                 found = [as_json(manager, report) for manager, report in reports]
@@ -149,14 +155,14 @@ def package_of(ini: str) -> str:
     return name.partition(".")[0]
 
 
-def report_of(manager: Manager, package: str) -> Report:
+def report_of(manager: Manager, package: str, deep: bool = False) -> Report:
     """Check what a package declares for a manager's database.
 
     Raises:
         BadCommand: the database cannot be reached, or does not tell.
     """
     with connected(manager) as link:
-        return check(link, declared_by(package, manager))
+        return check(link, declared_by(package, manager), deep)
 
 
 @contextmanager
@@ -204,7 +210,7 @@ def show(manager: Manager, report: Report) -> None:
         return
     print(summary(manager, report))
     for one in report.findings:
-        print(f"{place(one.file, one.line)}: {one.declaration}: {one.problem}")
+        print(f"{_where(one)}: {one.declaration}: {one.problem}")
         if one.instead:
             print(f"    instead: {one.instead}")
     if report.undeclared:
@@ -215,6 +221,12 @@ def show(manager: Manager, report: Report) -> None:
         print(remark)
 
 
+def _where(finding: Finding) -> str:
+    if finding.file:
+        return place(finding.file, finding.line)
+    return f"in the database, line {finding.line}"
+
+
 def _picture(manager: Manager, report: Report) -> Any:
     from rich.console import Group
     from rich.table import Table
@@ -222,7 +234,7 @@ def _picture(manager: Manager, report: Report) -> Any:
 
     table = Table("Declaration", "What is wrong", "Instead", expand=True)
     for one in report.findings:
-        declared = f"{place(one.file, one.line)}\n{one.declaration}"
+        declared = f"{_where(one)}\n{one.declaration}"
         # Texts, not strings: in those rich would take [brackets] for markup.
         table.add_row(
             *(Text(cell, overflow="fold") for cell in (declared, one.problem, one.instead))
