@@ -43,6 +43,7 @@ class Handle:
     isolation_level: Any
     manager: Any
     key: Any
+    taken: Any
     conn: connection
     def __init__(
         self, dsn: str | None = None, config: Any = None, isolation_level: int | str | None = None
