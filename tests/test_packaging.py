@@ -67,7 +67,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def expected(checkout: Path) -> set[str]:
     """The files that every installation has."""
-    names = {f"simpycity_template/{name}" for name in files_in(checkout / "simpycity_template")}
+    names = {
+        f"{package}/{name}"
+        for package in ("simpycity_template", "simpycity-stubs")
+        for name in files_in(checkout / package)
+    }
     skeleton = "simpycity_template/project/+package+"
     return {START_UP} | names | {f"{skeleton}/{name}" for name in files_in(checkout / "+package+")}
 
