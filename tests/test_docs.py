@@ -42,6 +42,7 @@ ELSEWHERE = {
     },
     "docs/frameworks/django.rst": {
         "console": "test_howto.py",
+        "postgresql": "frameworks/test_django.py",
         "python": "frameworks/test_django.py",
     },
     "docs/frameworks/flask.rst": {

@@ -7,7 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from psycopg2.extensions import parse_dsn
+
 from simpycity_template.manager import Manager, get_manager
+from simpycity_template.settings import EMBEDDED
 
 
 @contextmanager
@@ -50,3 +53,13 @@ def configured(name: str, settings: Any, where: str) -> Manager:
     prefix = f"{where}."
     manager.configure({f"{prefix}{key}": value for key, value in settings.items()}, prefix)
     return manager
+
+
+def database_name(manager: Manager) -> str | None:
+    """The name of the database of a configured manager; None where libpq would choose it."""
+    settings = manager.settings
+    if settings is None:
+        return None
+    if settings.dsn.startswith(EMBEDDED):
+        return settings.database or manager.name
+    return parse_dsn(settings.dsn).get("dbname")

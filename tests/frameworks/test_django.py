@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from pages import blocks, typed
 from waiting import eventually
 
 ROUGH_SETTINGS = """
@@ -276,3 +277,29 @@ def test_wrong_settings_are_told_at_start(project, settings, told):
     project.environment["DJANGO_SETTINGS_MODULE"] = "wrong"
     printed = project.run("-m", "django", "check", check=False)
     assert f"ImproperlyConfigured: {told}" in printed
+
+
+def test_tests_use_the_database_of_djangos_test_runner_and_leave_the_real_one_alone(
+    project, server, note
+):
+    (console,) = [
+        block.text
+        for block in blocks("docs/frameworks/django.rst", "console")
+        if "django test" in block.text
+    ]
+    link = server.connect(project.environment["DATABASE"])
+    with link.cursor() as cursor:
+        cursor.execute("INSERT INTO note VALUES ('the real one')")
+        (command,) = typed(console)
+        printed = project.run(*command.split()[1:])
+        assert "Ran 2 tests" in printed, printed
+        assert "OK" in printed
+        cursor.execute("SELECT body FROM note")
+        assert cursor.fetchall() == [("the real one",)]
+        # It was dropped: nobody had it open any more.
+        cursor.execute(
+            "SELECT count(*) FROM pg_database WHERE datname = %s",
+            [f"test_{project.environment['DATABASE']}"],
+        )
+        assert cursor.fetchone()[0] == 0
+    link.close()

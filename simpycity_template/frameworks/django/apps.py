@@ -16,8 +16,11 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
 from django.core.signals import request_finished, request_started
+from django.db import connections
+from django.db.backends.base.base import NO_DB_ALIAS
+from django.db.backends.signals import connection_created
 
-from simpycity_template.frameworks import configured
+from simpycity_template.frameworks import configured, database_name
 from simpycity_template.manager import Manager
 from simpycity_template.scopes.request import request_label
 from simpycity_template.scopes.scope import Scope
@@ -31,6 +34,7 @@ class Simpycity(AppConfig):
     verbose_name = "Simpycity"
 
     manager: Manager
+    project: str
 
     def ready(self) -> None:
         """Take ``settings.SIMPYCITY``, and listen to the signals.
@@ -38,13 +42,37 @@ class Simpycity(AppConfig):
         Raises:
             ImproperlyConfigured: it is not set, or a setting in it is wrong.
         """
-        project = (settings.SETTINGS_MODULE or "django").partition(".")[0]
+        self.project = (settings.SETTINGS_MODULE or "django").partition(".")[0]
         try:
-            self.manager = configured(project, getattr(settings, "SIMPYCITY", None), "SIMPYCITY")
+            self.manager = configured(
+                self.project, getattr(settings, "SIMPYCITY", None), "SIMPYCITY"
+            )
         except ValueError as error:
             raise ImproperlyConfigured(str(error)) from None
+        self._database = database_name(self.manager)
+        # Those of Django's own databases that are the same as Simpycity's.
+        self._aliases = [
+            alias
+            for alias, database in connections.databases.items()
+            if self._database and database.get("NAME") == self._database
+        ]
+        connection_created.connect(self.follow)
         request_started.connect(self.begin)
         request_finished.connect(self.end)
+
+    def follow(self, sender: Any, connection: Any, **_: Any) -> None:
+        """Use the database that Django uses, which during tests is another one.
+
+        Django's test runner makes ``test_NAME`` and connects to it. Before it drops that, or makes
+        copies of it for parallel tests, it connects without a database: nobody else may have it open.
+        """
+        if connection.alias == NO_DB_ALIAS:
+            self.manager.dispose()
+        elif connection.alias in self._aliases:
+            name = connection.settings_dict["NAME"]
+            if name != self._database:
+                self._database = name
+                configured(self.project, {**settings.SIMPYCITY, "database": name}, "SIMPYCITY")
 
     def begin(self, sender: Any, **request: Any) -> None:
         """A request has begun, perhaps within another one, as a test client's does."""
@@ -65,7 +93,9 @@ class Simpycity(AppConfig):
     def end(self, sender: Any, **_: Any) -> None:
         """A request has ended: its response was sent, or its client went away."""
         # The signal is also sent by such a job, and by any other response that is closed.
-        self.manager.scopes.end(lambda scope: isinstance(scope, _Request) and sender in scope.senders)
+        self.manager.scopes.end(
+            lambda scope: isinstance(scope, _Request) and sender in scope.senders
+        )
 
 
 class _Request(Scope):
