@@ -7,7 +7,13 @@ class PoolTimeout(psycopg2.OperationalError):
     """No connection became free within ``pool_timeout`` seconds.
 
     The message names, for every connection of the pool, who holds it.
+
+    Attributes:
+        is_busy: the application is not broken, and the same request may succeed later; its answer
+            is 503 where debug is off.
     """
+
+    is_busy = True
 
 
 class TransactionLost(psycopg2.OperationalError):

@@ -234,7 +234,7 @@ class Manager:
 
     # --- for handles ---
 
-    def checkout(self, handle: Handle) -> Checkout:
+    def checkout(self, handle: Any) -> Checkout:
         """What ``handle`` has in the current scope; takes a connection where it has none.
 
         Raises:

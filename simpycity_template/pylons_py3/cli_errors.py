@@ -105,13 +105,11 @@ def sentence(error: Exception) -> str | None:
     # That module imports this one.
     from paste.script.command import BadCommand
 
-    from simpycity_template.schema.script import SchemaError
-
     if isinstance(error, Mistake):
         return str(error)
     if isinstance(error, BadCommand):
         return error.message
-    if isinstance(error, SchemaError):
+    if getattr(error, "is_sentence", False):
         return str(error)
     if isinstance(error, pkg_resources.ResolutionError):
         return _of_requirement(error)

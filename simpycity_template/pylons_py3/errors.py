@@ -25,12 +25,9 @@ from paste.registry import restorer
 from paste.request import construct_url
 from paste.util.converters import asbool, aslist
 
-from simpycity_template.errors import PoolTimeout
-from simpycity_template.pylons_py3 import debugger_page
+from simpycity_template.pylons_py3 import debugger_page, hints
 from simpycity_template.pylons_py3.restricted import networks, why_not
 from simpycity_template.pylons_py3.runtime import close
-from simpycity_template.schema import schemas
-from simpycity_template.schema.development import hint
 
 # As many failed requests the debugger keeps with all their frames; the oldest are forgotten.
 KEPT_FAILURES = 20
@@ -179,7 +176,7 @@ class EvalException(Guard, DebuggerCore):
     def report(self, environ):
         traceback = self.save_traceback(RequestContext({"environ": dict(environ)}))
         log(traceback, environ, environ["wsgi.errors"])
-        traceback.hint = hint(traceback.exc_value, list(schemas().values()), self.ini)
+        traceback.hint = hints.of(traceback.exc_value, self.ini)
         if traceback.hint:
             environ["wsgi.errors"].write(f"{traceback.hint}\n")
         restorer.save_registry_state(environ)
@@ -204,7 +201,7 @@ class EvalException(Guard, DebuggerCore):
             return PAGE.format(REFUSED.format(escape(refusal))), debugger_page.headers()
         formatted = (formatter(traceback.exc_value) for formatter in self.formatters)
         return debugger_page.render(
-            traceback, self.secret, filter(None, formatted), traceback.hint or ""
+            traceback, self.secret, filter(None, formatted), traceback.hint
         )
 
     def execute_command(self, command, frame):
@@ -291,7 +288,7 @@ class ErrorMiddleware(Guard):
         return page, []
 
     def status(self, error):
-        if isinstance(error, PoolTimeout) and not self.debug:
+        if getattr(error, "is_busy", False) and not self.debug:
             # It is not broken but busy, which load balancers and crawlers treat otherwise.
             return "503 Service Unavailable", [("Retry-After", str(RETRY_AFTER))]
         return super().status(error)

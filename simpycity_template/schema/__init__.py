@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import psycopg2
 
 from simpycity_template.process.interrupt import terminable
+from simpycity_template.pylons_py3 import hints
 from simpycity_template.schema import history
 from simpycity_template.schema.apply import Run, connection_of
 from simpycity_template.schema.compare import Comparison, compare
-from simpycity_template.schema.development import is_reloaded, restart_on_change
+from simpycity_template.schema.development import hint, is_reloaded, restart_on_change
 from simpycity_template.schema.files import Files
 from simpycity_template.schema.lock import LOCK
 from simpycity_template.schema.script import SchemaError, Script, in_words
@@ -47,6 +48,7 @@ class Schema:
         self.manager = manager
         self.folder = Path(folder)
         _schemas[manager.name] = self
+        hints.add(_hint)
         restart_on_change(self)
 
     def apply(self) -> None:
@@ -138,6 +140,11 @@ class Plan:
         if script is None or entry is None:
             return "new"
         return f"applied {entry.when}" if entry.checksum == script.checksum else "changed"
+
+
+def _hint(error: BaseException, ini: str) -> str | None:
+    """What the debugger says of an error where the database is behind its files."""
+    return hint(error, list(schemas().values()), ini)
 
 
 def schemas() -> dict[str, Schema]:

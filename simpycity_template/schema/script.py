@@ -15,7 +15,13 @@ _TRANSACTION_CONTROL = {"ABORT", "BEGIN", "COMMIT", "END", "ROLLBACK", "START"}
 
 
 class SchemaError(Exception):
-    """A file of SQL could not be applied, and nothing of it was; the message says where and why."""
+    """A file of SQL could not be applied, and nothing of it was; the message says where and why.
+
+    Attributes:
+        is_sentence: `paster` prints the message, and no traceback.
+    """
+
+    is_sentence = True
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,81 @@
+"""The package is built in floors: what is below knows nothing of what is above it."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "simpycity_template"
+
+# Each floor may import from those after it.
+FLOORS = [
+    ["frameworks", "controllers", "middleware", "status_page", "paster", "prometheus", "schema"],
+    ["functions", "monitoring", "sizing", "events", "metrics"],
+    ["manager"],
+    ["scopes"],
+    ["pool"],
+    ["simpycity_patches"],
+    ["driver", "embedded"],
+    ["process"],
+    ["errors", "settings"],
+]
+
+FLOOR = {name: number for number, names in enumerate(FLOORS) for name in names}
+
+MODULES = sorted(
+    path.relative_to(PACKAGE).with_suffix("")
+    for path in PACKAGE.rglob("*.py")
+    if "project" not in path.parts
+)
+
+
+def imported(path):
+    """The modules of this package that a file imports, but for type checkers."""
+    tree = ast.parse(path.read_text())
+    for_types = {
+        node
+        for test in ast.walk(tree)
+        if isinstance(test, ast.If) and "TYPE_CHECKING" in ast.dump(test.test)
+        for node in ast.walk(test)
+    }
+    for node in ast.walk(tree):
+        if node in for_types:
+            continue
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(
+            "simpycity_template"
+        ):
+            parts = (node.module or "").split(".")
+            if len(parts) > 1:
+                yield parts[1]
+            else:
+                yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.Import):
+            for alias in node.names:
+                if alias.name.startswith("simpycity_template."):
+                    yield alias.name.split(".")[1]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_module_imports_only_from_its_own_floor_and_those_below(module):
+    own = FLOOR.get(module.parts[0])
+    if own is None:
+        return
+    above = {name for name in imported(PACKAGE / f"{module}.py") if FLOOR.get(name, own) < own}
+    assert not above, f"{module} imports from above it: {', '.join(sorted(above))}"
+
+
+def test_what_makes_pylons_run_stands_alone():
+    for path in (PACKAGE / "pylons_py3").rglob("*.py"):
+        others = set(imported(path)) - {"pylons_py3"}
+        assert not others, f"{path.name} imports {', '.join(sorted(others))}"
+
+
+def test_importing_the_package_loads_no_driver_and_corrects_nothing():
+    import subprocess
+    import sys
+
+    program = (
+        "import sys, simpycity_template\n"
+        "assert not {'psycopg2', 'simpycity', 'simpycity.handle'} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
