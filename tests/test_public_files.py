@@ -1,5 +1,7 @@
 """Files before an application: what Paste's cascade answers, and no more work than there is."""
 
+from pathlib import Path
+
 import pytest
 from paste.cascade import Cascade
 from paste.urlparser import StaticURLParser
@@ -32,8 +34,8 @@ def folder(tmp_path):
     "path",
     [
         "/", "//", "/style.css", "/style.css/", "/style.css/more", "//style.css", "/missing.css",
-        "/rows/index", "/with", "/with/", "/with/index.html", "/without/", "/../secret",
-        "/with/../../secret", "/./style.css", "/nul\0", "/caf\xc3\xa9",
+        "/rows/index", "/with/", "/with/index.html", "/without/", "/../secret",
+        "/with/../../secret", "/nul\0", "/caf\xc3\xa9",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
@@ -54,6 +56,27 @@ def test_it_answers_as_pastes_cascade(folder, autorefresh, method, path, index):
 
     theirs = answer(Cascade([StaticURLParser(folder), application]))
     assert answer(PublicFiles(application, folder, autorefresh)) == theirs
+
+
+@pytest.mark.parametrize("path", ["/with", "//with"])
+def test_a_folder_is_asked_for_with_its_slash_on_the_same_host(folder, path):
+    app = TestApp(PublicFiles(application, folder), extra_environ={"SCRIPT_NAME": "/at"})
+    answer = app.get(path, status=301)
+    assert answer.headers["Location"] == "/at/with/"
+
+
+@pytest.mark.parametrize(
+    "path", ["/./style.css", "/.hidden", "/with/.hidden", "/out", "/away/file"]
+)
+def test_dotfiles_and_links_out_of_the_folder_are_none_of_it(folder, tmp_path, path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "file").write_text("not for you")
+    (Path(folder) / ".hidden").write_text("not for you")
+    (Path(folder) / "with" / ".hidden").write_text("not for you")
+    (Path(folder) / "out").symlink_to(tmp_path / "elsewhere" / "file")
+    (Path(folder) / "away").symlink_to(tmp_path / "elsewhere")
+    app = TestApp(PublicFiles(application, folder))
+    assert app.get(path).text.startswith("the application")
 
 
 def test_it_is_mounted_as_pastes_cascade(folder):
