@@ -199,6 +199,9 @@ def _checked(dsn: str, key: str) -> str:
             f"{key} {_fault(dsn, str(error))}: "
             "write 'host=... dbname=...' or 'postgresql://user@host/database'"
         ) from None
+    if "@" in parts.get("host", ""):
+        # libpq takes what follows the first one for the host, and would say it in errors.
+        raise ValueError(f"{key} has an @ in its password: write it %40 (and %%40 in an INI file)")
     if not _are_ports(parts.get("port", "")):
         # Not shown: in postgresql://me:secret/notes, where @host is missing, it is the password.
         raise ValueError(f"{key} has a port in it that is no number from 1 to {PORT_MAX}")

@@ -5,6 +5,7 @@ user's cache directory where that cannot be written.
 """
 
 import os
+import stat
 import sys
 import warnings
 from collections.abc import Iterator
@@ -75,9 +76,18 @@ def read(path: str, state: bytes) -> Translated | None:
     header = MAGIC_NUMBER + _fingerprint() + state
     for place in _places(path):
         with suppress(OSError, ValueError), open(place, "rb") as file:
-            if file.read(len(header)) == header:
+            if _is_trusted(file.fileno(), path) and file.read(len(header)) == header:
                 return Translated.from_bytes(file.read())
     return None
+
+
+def _is_trusted(descriptor: int, path: str) -> bool:
+    """Whether nobody can have written an open file but who might have written the source, too."""
+    if not hasattr(os, "geteuid"):
+        return True
+    status = os.fstat(descriptor)
+    owners = {0, os.geteuid(), os.stat(path).st_uid}
+    return status.st_uid in owners and not status.st_mode & stat.S_IWOTH
 
 
 def write(path: str, state: bytes, module: Translated) -> None:

@@ -474,6 +474,13 @@ CORRECTIONS = [
         times=2,
     ),
     Correction(
+        "a DSN on the terminal",
+        "paste.script.create_distro",
+        why="It may have a password in it, and terminals keep what they show.",
+        old="' '*(max_var-len(name)), value))",
+        new="' '*(max_var-len(name)), '(not shown)' if name == 'dsn' else value))",
+    ),
+    Correction(
         "the file that makes a package",
         "paste.script.filemaker",
         why="Text was written to a file of bytes.",

@@ -38,6 +38,13 @@ MAIL_TIMEOUT = 10
 # Seconds after which to ask again where all connections were in use.
 RETRY_AFTER = 10
 
+# What a mail says of the request: nothing that proves who somebody is, and no query.
+MAILED = (
+    *("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "CONTENT_TYPE", "CONTENT_LENGTH"),
+    *("HTTP_HOST", "HTTP_USER_AGENT", "HTTP_ACCEPT", "HTTP_ACCEPT_LANGUAGE"),
+    *("REMOTE_ADDR", "HTTP_X_FORWARDED_FOR", "SERVER_NAME", "SERVER_PORT", "wsgi.url_scheme"),
+)
+
 PAGE = """<!DOCTYPE html>
 <html><head><title>Server Error</title></head>
 <body><h1>Server Error</h1>{}</body></html>
@@ -266,9 +273,8 @@ class ErrorMiddleware(Guard):
         return self.guarded(environ, start_response)
 
     def report(self, environ):
-        traceback = get_current_traceback(
-            skip=1, context=RequestContext({"environ": dict(environ)})
-        )
+        mailed = {key: environ[key] for key in MAILED if key in environ}
+        traceback = get_current_traceback(skip=1, context=RequestContext({"environ": mailed}))
         errors = environ["wsgi.errors"]
         log(traceback, environ, errors)
         try:
