@@ -13,7 +13,7 @@ INSTALL = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet install 
   --constraint $(LOCK)/constraints.txt
 SOURCES = setup.py pyproject.toml $(LOCK)/constraints.txt $(LOCK)/psycopg2-from-binary/pyproject.toml
 
-.PHONY: help demo test test-stress check test-all soak lint docs screenshots bench lock test-latest test-oldest clean
+.PHONY: help demo test test-stress check test-all soak odd-requests lint docs screenshots bench lock test-latest test-oldest clean
 
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /make \1: /p' Makefile
@@ -37,6 +37,9 @@ test-all: $(VENV)/dev.done  ## run all tests on each Python from 3.10 to 3.14 th
 
 soak: $(VENV)/dev.done  ## use the manager at random and kill its sessions; MINUTES=60 make soak
 	SOAK_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest --timeout 0 tests/test_machine.py
+
+odd-requests: $(VENV)/dev.done  ## send 20,000 odd requests to an application of each template engine
+	ODD_REQUESTS=20000 $(VENV)/bin/python -m pytest --timeout 0 tests/security/test_odd_requests.py
 
 lint: $(VENV)/dev.done  ## check style and types
 	$(VENV)/bin/ruff check .

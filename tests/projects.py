@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from email.message import Message
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +108,10 @@ class Visitor:
         self.status = 0
         self.text = ""
         self.headers: Message = Message()
-        self._opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+        # As browsers do at a loopback address, where no one listens on the way.
+        policy = DefaultCookiePolicy(secure_protocols=("http", "https"))
+        cookies = urllib.request.HTTPCookieProcessor(CookieJar(policy))
+        self._opener = urllib.request.build_opener(cookies)
 
     def get(self, path: str) -> str:
         """Return the text of a page; the status stays in ``status``."""

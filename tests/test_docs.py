@@ -25,6 +25,7 @@ HERE = {"python", "sql", "ini"}
 
 # And what runs the others: of a page, the blocks in a language.
 ELSEWHERE = {
+    "docs/security.rst": {"ini": "security/test_slow_requests.py"},
     "README.txt": {"console": "test_readme.py", "text": "test_howto.py"},
     "docs/connections.rst": {"console": "test_howto.py", "text": "test_howto.py"},
     "docs/contributing.rst": {"console": "test_packaging.py"},

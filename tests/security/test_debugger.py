@@ -1,10 +1,10 @@
 """The debugger runs code for its developer, and for no page that the developer visits."""
 
-import http.client
 import re
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import pytest
+from production import ask
 from projects import paster, served
 
 By = pytest.importorskip("selenium.webdriver.common.by", reason="needs selenium").By
@@ -16,18 +16,6 @@ ATTACK = """</textarea>--></title><script>
   fetch(`?__debugger__=yes&cmd=${encodeURIComponent("open('FILE', 'w')")}&frm=${frame}&s=${SECRET}`)
     .finally(() => document.title = "attacked");
 </script><img src=x onerror="window.attacked = true" title="'">"""
-
-
-def ask(address, path, **headers):
-    """The status, the headers and the text of an answer; with headers of our own, Host too."""
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
-    connection.request(
-        "GET", path, headers={key.replace("_", "-"): headers[key] for key in headers}
-    )
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    connection.close()
-    return answer.status, answer.headers, text
 
 
 def console(text):
