@@ -84,7 +84,10 @@ class StatusPage:
                 "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; "
                 "frame-ancestors 'none'"
             )
-            return "200 OK", "text/html", _page().replace("NONCE", nonce).encode(), policy
+            page = _page().replace("NONCE", nonce)
+            # As JSON has it, but for what would end the element that it stands in.
+            first = json.dumps(snapshot(self.manager, history)).replace("<", "\\u003c")
+            return "200 OK", "text/html", page.replace("FIRST", first).encode(), policy
         document = json.dumps(snapshot(self.manager, history))
         return "200 OK", "application/json", document.encode(), nothing
 
@@ -98,6 +101,7 @@ def snapshot(manager: Manager, history: History) -> dict[str, Any]:
     for entry in connections:
         if entry["state"] == "in use":
             entry["place"] = from_here(entry["place"])
+            entry["now_at"] = from_here(entry["now_at"] or "")
             entry["last_sql"] = masked(entry["last_sql"] or "")
     return {
         "name": manager.name,

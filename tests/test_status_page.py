@@ -136,7 +136,9 @@ def test_it_can_only_be_read_and_only_its_own_script_runs(make_manager):
     policy = headers["Content-Security-Policy"]
     (nonce,) = set(re.findall(r"nonce-([\w-]+)", policy))
     assert policy.startswith("default-src 'none'; ")
-    assert re.findall(r"<(?:script|style)([^>]*)>", text) == [f' nonce="{nonce}"'] * 2
+    data = ' type="application/json" id="first"'
+    elements = re.findall(r"<(?:script|style)([^>]*)>", text)
+    assert sorted(elements) == [f' nonce="{nonce}"', f' nonce="{nonce}"', data]
     assert not re.search(r"""(?:src|href)=["'](?!data:)""", text)
     assert nonce not in get(page)[2]
 
@@ -301,6 +303,46 @@ def test_an_exhausted_pool_names_thread_code_line_and_statement(make_manager, br
     # It is live: who has let go is gone, and so is the server.
     clock = browser.find_element(By.ID, "clock")
     until(lambda: "does not answer" in clock.text)
+
+
+def test_holders_of_one_line_are_one_card_that_says_where_the_oldest_is_now(make_manager, browser):
+    manager = make_manager(status_page="true")
+    entered, leave = threading.Semaphore(0), threading.Event()
+
+    def hold():
+        with manager.scope("GET /slow"):
+            sleeper("x")
+            entered.release()
+            leave.wait()
+
+    threads = [threading.Thread(target=hold, name=f"worker {number}") for number in range(3)]
+    for thread in threads:
+        thread.start()
+        entered.acquire()
+    try:
+        with served(StatusPage(hello, manager)) as address:
+            browser.get(f"{address}/_connections")
+            (card,) = browser.find_elements(By.CSS_SELECTOR, "#held .card")
+            assert "GET /slow × 3" in card.text
+            assert "held for up to" in card.text
+            assert "the oldest: thread worker 0, session" in card.text
+            assert re.search(r"its thread is now at \S*threading\.py:\d+ in wait", card.text)
+    finally:
+        leave.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_the_page_has_its_first_numbers_in_it(make_manager):
+    manager = make_manager("first </script>", status_page="true")
+    handle = manager.open()
+    page = get(StatusPage(hello, manager))[2]
+    (found,) = re.findall(r'<script type="application/json" id="first">(.*?)</script>', page)
+    first = json.loads(found)
+    assert first["name"] == "first </script>"
+    assert first["metrics"]["in_use"] == 1
+    handle.close()
+    manager.cleanup()
 
 
 # Keeps its transaction open until its input ends.

@@ -50,7 +50,13 @@ def test_a_newcomer_finds_the_notes_and_keeps_one(browser, address):
     note = browser.find_element(By.CSS_SELECTOR, ".notes .card")
     assert note.find_element(By.TAG_NAME, "h2").text == "Milk"
     assert note.find_element(By.TAG_NAME, "pre").text == "Two <b>bottles</b>\n\nand bread"
-    note.find_element(By.TAG_NAME, "button").click()
+    # It asks first.
+    button = note.find_element(By.TAG_NAME, "button")
+    assert not button.is_displayed()
+    question = note.find_element(By.TAG_NAME, "summary")
+    assert question.size["height"] >= 40
+    question.click()
+    button.click()
     assert browser.find_element(By.XPATH, "//p[.='There are no notes yet.']")
 
 

@@ -153,6 +153,7 @@ class TestPages:
         assert re.search(r'<h2>PostgreSQL</h2>\s*<p class="figure">\d+\.\d+</p>', page)
         assert re.search(r'<h2>Connections in use</h2>\s*<p class="figure">1</p>', page)
         assert "<td>GET /</td>" in page
+        assert re.search(r'process:\s*<a href="/_connections">who has them, live</a>\s*</p>', page)
         assert "paster setup-app development.ini" in page
 
     def test_pages_are_whole_html_that_needs_nothing_from_elsewhere(self, visitor):
