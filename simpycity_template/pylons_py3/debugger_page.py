@@ -53,6 +53,9 @@ def render(
     """
     shown = copy(traceback)
     shown.__class__ = _Escaped
+    for frame in shown.frames:
+        # What an application says of a frame stands in an attribute, where backlash leaves quotes.
+        frame.info = frame.info and str(frame.info).replace('"', "'")
     page = shown.render_full(evalex=True, secret=secret)
     page = page.replace('<div class="plain">', "".join([*more, '<div class="plain">']), 1)
     nonce = secrets.token_urlsafe(16)

@@ -19,6 +19,7 @@ number = Raw("SELECT %s::bigint AS number", ["text"])
 
 class FailingController(BaseController):
     def number(self):
+        __traceback_info__ = request.params["text"]
         return str(number(request.params["text"]).fetchone()["number"])
 """
 
