@@ -20,6 +20,15 @@ class EchoController(BaseController):
         session.save()
         sent = [request.GET, request.POST, request.params, request.cookies, request.languages]
         return repr([list(part) for part in sent]) + (request.referer or "") + request.path
+
+    def login(self):
+        session.invalidate()
+        session["user"] = "Eve"
+        session.save()
+        return session.id
+
+    def user(self):
+        return session.get("user", "nobody") + session.get("text", "")
 """
 
 

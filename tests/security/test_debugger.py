@@ -52,7 +52,9 @@ def test_a_link_with_a_script_in_it_runs_nothing(browser, address, attack, tmp_p
 def test_a_text_that_leaves_an_attribute_gets_none_of_its_own(browser, address):
     browser.get(address + failing('" onmouseover="window.attacked = true" data-x="'))
     browser.find_element(By.CSS_SELECTOR, ".plain pre")
-    assert "onmouseover=" in browser.find_element(By.CSS_SELECTOR, "li[title]").get_attribute("title")
+    assert "onmouseover=" in browser.find_element(By.CSS_SELECTOR, "li[title]").get_attribute(
+        "title"
+    )
     assert browser.execute_script("return document.querySelectorAll('[onmouseover]').length") == 0
 
 

@@ -135,6 +135,20 @@ def test_a_session_that_the_application_did_not_sign_is_dropped(address, project
     assert "run by a pickle" not in log and "Traceback" not in log
 
 
+def test_a_session_that_somebody_prepared_is_gone_after_the_login(address):
+    visitor = Visitor(address)
+    visitor.get("/echo/index?title=prepared")
+    visitor.get("/notes")
+    before = visitor.token()
+    assert visitor.get("/echo/user") == "nobodyprepared"
+    visitor.get("/echo/login")
+    assert visitor.get("/echo/user") == "Eve"
+    visitor.post("/notes", title="Forged", **before)
+    assert visitor.status == 403
+    visitor.get("/notes")
+    assert visitor.token() != before
+
+
 def test_a_form_without_the_token_of_its_session_is_refused(address):
     visitor = Visitor(address)
     visitor.get("/notes")
