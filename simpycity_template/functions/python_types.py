@@ -1,7 +1,9 @@
 """Types of PostgreSQL as Python's, as they stand in a stub."""
 
 import keyword
+import re
 
+from simpycity_template.functions.write import identifier
 from simpycity_template.simpycity_patches.pg_types import JSON, PgTypes
 
 # What is read; a stub imports the modules under these names, which its own cannot be.
@@ -141,5 +143,5 @@ def is_identifier(name: str) -> bool:
 
 def class_name(name: str) -> str:
     """``note_add`` as ``NoteAdd``."""
-    words = "".join(letter if letter.isalnum() else " " for letter in name).split()
-    return "".join(word[:1].upper() + word[1:] for word in words) or "Value"
+    words = re.sub(r"\W|_", " ", name).split()
+    return identifier("".join(word[:1].upper() + word[1:] for word in words) or "Value")

@@ -155,7 +155,8 @@ class _Stub:
             defaults += [True] * (len(query.args) - len(defaults))
         written = []
         for place, name in enumerate(query.args):
-            shown = name if is_identifier(name) else f"arg{place + 1}"
+            usable = is_identifier(name) and name not in ("self", "options")
+            shown = name if usable else f"arg{place + 1}"
             if query.variadic and place == len(query.args) - 1:
                 element = types[place].removeprefix("_Sequence[").removesuffix("] | None")
                 written.append(f"*{shown}: {element}")
