@@ -147,10 +147,11 @@ class Connection(extensions.connection):
         """Have the server forget all that it keeps of the session, after ``reset_state()``."""
         set_autocommit(self, True)
         self.run("DISCARD ALL")
+        self._session.restore_encoding(self)
         # When autocommit mode begins anew, psycopg2 sends what that has ended.
         set_autocommit(self, False)
         self.state = PSYCOPG2
-        self._session.restore_after_discard(self)
+        self._session.restore(self)
         self._make_ready()
 
     def set_level(self, isolation_level: int) -> None:

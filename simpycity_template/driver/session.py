@@ -63,12 +63,11 @@ class Session(NamedTuple):
             types.clear()
             types.update(prepared)
 
-    def restore_after_discard(self, connection: "Connection") -> None:
-        """As ``restore()``, after a DISCARD ALL, of which psycopg2 does not know."""
+    def restore_encoding(self, connection: "Connection") -> None:
+        """Set the encoding after a DISCARD ALL has reset it, of which psycopg2 does not know."""
         server = connection.get_parameter_status("client_encoding")
         if _plain(server) != _plain(self.encoding):
             connection.run(f"SET client_encoding TO '{self.encoding}'")
-        self.restore(connection)
 
 
 def _plain(encoding: str | None) -> str:

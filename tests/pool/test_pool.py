@@ -31,6 +31,7 @@ from psycopg2.extensions import (
     TRANSACTION_STATUS_IDLE,
     set_wait_callback,
 )
+from simpycity.handle import Cursor
 from support import PATIENCE, in_thread, until
 
 import simpycity_template
@@ -649,3 +650,73 @@ def test_any_sequence_of_checkouts_and_checkins_keeps_the_count(make_pool):
             suppress_health_check=list(HealthCheck),
         ),
     )
+
+
+def test_a_connection_that_grew_old_while_idle_is_not_handed_out(make_pool):
+    pool = make_pool(pool_recycle=3600)
+    connection = acquire(pool, Owner("a"))
+    give_back(pool, connection)
+    connection.expires = monotonic() - 1
+    assert acquire(pool, Owner("b")) is not connection
+    assert connection.closed
+
+
+def test_connections_that_were_opened_together_do_not_end_together(make_pool):
+    pool = make_pool(pool_size=5, pool_recycle=3600)
+    lives = [
+        connection.expires - connection.opened
+        for connection in [acquire(pool, Owner(str(n))) for n in range(5)]
+    ]
+    assert len(set(lives)) == 5
+    assert all(3240 <= life <= 3600 for life in lives)
+
+
+def test_who_waits_gets_what_comes_back_in_the_middle_of_the_bookkeeping(make_pool):
+    """As from the garbage collector, while the same thread is editing the tables."""
+    pool = make_pool(pool_size=1, max_overflow=0)
+    first = Owner("first")
+    connection = pool.acquire(first)
+
+    class Table(set):
+        def discard(self, owner):
+            # The first comes back while it is found out what the second has.
+            set.discard(self, owner)
+            if owner is not first and first.connection is not None:
+                pool.release(first)
+                assert first.connection is not None, "it is put into its place afterwards"
+
+    pool._owners = Table(pool._owners)
+    with waiting(pool) as got:
+        pool.release(Owner("has nothing"))
+        until(lambda: got)
+    assert got[0][1] is connection
+
+
+def test_what_an_agent_returns_for_a_connection_makes_the_cursors(dsn):
+    seen = []
+
+    class Proxy:
+        def __init__(self, connection):
+            self.__dict__["wrapped"] = connection
+
+        def __getattr__(self, name):
+            return getattr(self.wrapped, name)
+
+        def cursor(self, *args, **kwargs):
+            seen.append(kwargs.get("cursor_factory"))
+            return self.wrapped.cursor(*args, **kwargs)
+
+    def connect(_, **options):
+        return Proxy(psycopg2.connect(dsn, **options))
+
+    pool = Pool("test pool", Settings(dsn=dsn), connect)
+    owner = Owner("a")
+    connection = pool.acquire(owner)
+    with connection.open_cursor(Cursor) as cursor:
+        cursor.execute("SELECT 1")
+    assert seen == [Cursor]
+    assert not connection.handed_out
+    assert isinstance(connection.hand_out(), Proxy)
+    pool.release(owner)
+    pool.close()
+    assert connection.proxy is None

@@ -1,0 +1,84 @@
+"""A checkout gives back what it has, whatever arrives meanwhile, and lets that go on."""
+
+import signal
+
+import pytest
+from simpycity.core import Raw
+from support import in_use, until
+
+from simpycity_template.driver.connection import Connection
+
+
+class SoftTimeLimit(Exception):
+    """As Celery's, RQ's and dramatiq's: a plain exception that a signal handler raises."""
+
+
+@pytest.fixture
+def limited(monkeypatch):
+    """Raises a time limit in the main thread while a ROLLBACK is under way."""
+
+    def limit(number, frame):
+        raise SoftTimeLimit
+
+    before = signal.signal(signal.SIGUSR1, limit)
+    run = Connection.run
+
+    def run_and_raise(self, sql):
+        if sql == "ROLLBACK":
+            signal.raise_signal(signal.SIGUSR1)
+        run(self, sql)
+
+    monkeypatch.setattr(Connection, "run", run_and_raise)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("end", ["scope", "cleanup"])
+def test_a_time_limit_during_the_rollback_goes_on_when_all_is_given_back(
+    manager, limited, witness, end
+):
+    with pytest.raises(SoftTimeLimit):
+        if end == "scope":
+            with manager.scope("task"):
+                session = Raw("SELECT pg_backend_pid()")().fetchone()[0]
+                manager.open()
+        else:
+            session = Raw("SELECT pg_backend_pid()")().fetchone()[0]
+            manager.open()
+            manager.cleanup()
+    assert in_use(manager) == []
+
+    def is_gone():
+        with witness.cursor() as cursor:
+            cursor.execute("SELECT FROM pg_stat_activity WHERE pid = %s", [session])
+            return cursor.rowcount == 0
+
+    # Nobody knows what its server does, so it serves nobody else.
+    until(is_gone)
+
+
+def test_an_exception_in_flight_stays_the_one_that_is_raised(manager):
+    with pytest.raises(ZeroDivisionError):
+        with manager.scope("task"):
+            Raw("SELECT 1")()
+            raise ZeroDivisionError
+    assert in_use(manager) == []
+
+
+def test_two_threads_that_end_one_scope_give_its_connection_back_once(make_manager):
+    manager = make_manager(pool_size=1, max_overflow=0)
+    for _ in range(20):
+        block = manager.scope("shared")
+        block.__enter__()
+        Raw("SELECT 1")()
+        scope = manager.scopes.current()
+        checkouts = list(scope.checkouts.values())
+        block.__exit__(None, None, None)
+        with manager.scope("next"):
+            Raw("SELECT 1")()
+            # The second comes late: by now another scope has the connection.
+            for checkout in checkouts:
+                checkout.release()
+            assert Raw("SELECT 2 AS two")().fetchone()["two"] == 2
+            manager.commit()
+    assert len(manager.status()) == 1
