@@ -199,6 +199,10 @@ setup(
             "functions = simpycity_template.paster.functions:FunctionsCommand",
             "schema = simpycity_template.paster.schema:SchemaCommand",
         ],
+        "simpycity_template.pylons_py3": [
+            "shell_console = simpycity_template.paster.shell:console",
+            "shell_ipython = simpycity_template.paster.shell:with_ipython",
+        ],
         "pytest11": [
             "simpycity_template = simpycity_template.testing.pytest_plugin",
         ],

@@ -85,6 +85,11 @@ class Console(code.InteractiveConsole):
         self._transaction.prompt_ended()
 
 
+def console(names: dict[str, Any]) -> Console:
+    """The console of ``paster shell``."""
+    return Console(names, Transaction())
+
+
 def with_ipython(shell: Any, names: dict[str, Any]) -> Any:
     """Let IPython end each prompt so, too; returns its shell."""
     transaction = Transaction()

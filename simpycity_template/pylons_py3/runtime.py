@@ -1,5 +1,6 @@
 """What corrected lines call; they know it as ``_py3``."""
 
+import code
 import gettext
 import sys
 from configparser import ConfigParser
@@ -11,6 +12,7 @@ from tempita import paste_script_template_renderer
 from webob.acceptparse import create_accept_header
 
 from simpycity_template.pylons_py3.corrections import correct
+from simpycity_template.pylons_py3.plugins import plugin
 
 
 def to_bytes(value):
@@ -265,13 +267,11 @@ nose = SimpleNamespace(plugins=SimpleNamespace(Plugin=_Plugin))
 
 def console(names):
     """Return the console of ``paster shell``."""
-    from simpycity_template.paster.shell import Console, Transaction
-
-    return Console(names, Transaction())
+    make = plugin("shell_console")
+    return make(names) if make else code.InteractiveConsole(names)
 
 
 def with_ipython(shell, names):
     """Return IPython's shell, with what our console does."""
-    from simpycity_template.paster import shell as ours
-
-    return ours.with_ipython(shell, names)
+    prepare = plugin("shell_ipython")
+    return prepare(shell, names) if prepare else shell
