@@ -14,6 +14,8 @@ from simpycity_template.functions.names import quoted
 from simpycity_template.functions.stubs import stub
 from simpycity_template.functions.write import declarations
 
+pytestmark = pytest.mark.slow
+
 # A type, and values of it.
 VALUES = {
     "integer": st.integers(-(2**31), 2**31 - 1),
@@ -92,7 +94,7 @@ class Everything(frozenset):
 EVERY = Everything()
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(function=functions())
 def test_what_is_written_is_right_and_a_call_reaches_each_argument(
     link, reached, tmp_path_factory, function

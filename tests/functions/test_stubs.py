@@ -14,6 +14,8 @@ from simpycity_template.functions.catalogue import Catalogue
 from simpycity_template.functions.stubs import stub
 from simpycity_template.simpycity_patches.declarations import all_declared
 
+pytestmark = pytest.mark.slow
+
 SCHEMA = """
 CREATE DOMAIN filled AS text NOT NULL CHECK (VALUE <> '');
 CREATE TYPE mood AS ENUM ('happy', 'sad');
