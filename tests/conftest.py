@@ -17,6 +17,7 @@ import pytest
 import simpycity.config
 from psycopg2.extensions import connection, make_dsn, parse_dsn
 from sdist import unpack
+from support import PATIENCE
 
 from simpycity_template import Manager, get_manager
 
@@ -241,7 +242,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         options.add_argument(argument)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options, webdriver.ChromeService(driver))
-    browser.implicitly_wait(60)
+    browser.implicitly_wait(PATIENCE)
     yield browser
     browser.quit()
 

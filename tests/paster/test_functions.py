@@ -75,7 +75,7 @@ def paster(project, *options):
         env=environment(project),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -5,7 +5,7 @@ import subprocess
 import pytest
 from projects import PASTER, create, set_up
 from psycopg2.extensions import parse_dsn
-from support import until
+from support import PATIENCE, until
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ class Shell:
 
     def end(self):
         """What was printed, at the end of the input."""
-        shown, _ = self.process.communicate(timeout=120)
+        shown, _ = self.process.communicate(timeout=PATIENCE)
         return shown
 
 

@@ -10,10 +10,11 @@ from threading import Thread
 
 import pkg_resources
 import pytest
+from browsing import as_soon_as_possible
 from mails import smtp_server
 from paste.deploy import loadapp
 from paste.urlmap import URLMap
-from support import PATIENCE
+from support import until
 from waitress import create_server
 from webtest import TestApp
 
@@ -400,23 +401,15 @@ def test_the_debugger_evaluates_in_the_frame_of_the_application(app):
 
 
 def test_the_debugger_works_in_a_browser_under_a_prefix(project, browser):
-    from selenium.common.exceptions import WebDriverException
     from selenium.webdriver import ActionChains
-    from selenium.webdriver.support.ui import WebDriverWait
 
-    def do(work):
-        """Work on the page as soon as it lets itself be worked on: its script may be on the way."""
-        WebDriverWait(browser, PATIENCE, ignored_exceptions=[WebDriverException]).until(work)
-
-    def open_console(_):
+    def open_console():
         # Its button is there only while the pointer is on the line.
         ActionChains(browser).move_to_element(line).perform()
         line.find_element("css selector", "img[title*=shell]").click()
-        return True
 
-    def type_into_console(_):
+    def type_into_console():
         line.find_element("css selector", "form input").send_keys("request.path, secret\n")
-        return True
 
     pylons = loadapp("config:development.ini", relative_to=str(project))
     urls = URLMap()
@@ -428,9 +421,9 @@ def test_the_debugger_works_in_a_browser_under_a_prefix(project, browser):
         assert browser.title.startswith("ValueError: boom")
         line = browser.find_elements("css selector", ".frame")[-1]
         assert 'raise ValueError("boom")' in line.text
-        do(open_console)
-        do(type_into_console)
-        do(lambda _: "'/mounted/things/broken', 41" in line.text)
+        as_soon_as_possible(browser, open_console)
+        as_soon_as_possible(browser, type_into_console)
+        until(lambda: "'/mounted/things/broken', 41" in line.text)
     finally:
         server.close()
 

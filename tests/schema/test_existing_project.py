@@ -24,6 +24,11 @@ def old_project(folder, dsn):
     (model / "meta.py").write_text(
         "from simpycity_template import get_manager\nmanager = get_manager('helloworld')\n"
     )
+    (model / "__init__.py").write_text(
+        "from helloworld.model.meta import manager\n"
+        "def init_model(config):\n"
+        "    manager.configure(config)\n"
+    )
     (project / "helloworld" / "websetup.py").write_text(
         "from pathlib import Path\n"
         "from simpycity_template import schema\n"

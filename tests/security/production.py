@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from projects import change, create, paster, set_up
+from support import PATIENCE
 
 # Reads what visitors send in each way that an action may.
 ECHO = """
@@ -47,7 +48,7 @@ def ask(
     address: str, path: str, method: str = "GET", body: bytes | None = None, **headers: str
 ) -> tuple[int, Any, str]:
     """The status, the headers and the text of an answer; with headers of our own, Host too."""
-    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=60)
+    connection = http.client.HTTPConnection(urlsplit(address).netloc, timeout=PATIENCE)
     try:
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, body, named)

@@ -4,8 +4,10 @@ import re
 from urllib.parse import quote
 
 import pytest
+from browsing import as_soon_as_possible
 from production import ask
 from projects import paster, served
+from support import PATIENCE
 
 By = pytest.importorskip("selenium.webdriver.common.by", reason="needs selenium").By
 
@@ -78,13 +80,13 @@ def test_the_console_evaluates_in_a_frame_and_shows_html_as_text(browser, addres
     )
     command = frame.find_element(By.XPATH, "..").find_element(By.CSS_SELECTOR, ".console input")
     for text, shown in (("6 * 7", "42"), ("chr(60) + 'b id=bold>x'", "<b id=bold>x")):
-        command.send_keys(text + "\n")
+        as_soon_as_possible(browser, lambda text=text: command.send_keys(text + "\n"))
         browser.find_element(
             By.XPATH, f"//*[contains(@class, 'output')]//span[contains(., '{shown}')]"
         )
     browser.implicitly_wait(0)
     assert browser.find_elements(By.ID, "bold") == []
-    browser.implicitly_wait(10)
+    browser.implicitly_wait(PATIENCE)
 
 
 def test_no_other_page_can_frame_it_or_read_it(address):
