@@ -207,9 +207,7 @@ class EvalException(Guard, DebuggerCore):
         if refusal:
             return PAGE.format(REFUSED.format(escape(refusal))), debugger_page.headers()
         formatted = (formatter(traceback.exc_value) for formatter in self.formatters)
-        return debugger_page.render(
-            traceback, self.secret, filter(None, formatted), traceback.hint
-        )
+        return debugger_page.render(traceback, self.secret, filter(None, formatted), traceback.hint)
 
     def execute_command(self, command, frame):
         """Evaluate in a frame, with the globals of its request (``request``, ``session``)."""

@@ -1,7 +1,7 @@
 """What others add to ``paster shell``. They are named in setup.py, and not here.
 
-    shell_console   (names) → the console of ``paster shell``
-    shell_ipython   (shell, names) → IPython's shell, prepared
+shell_console   (names) → the console of ``paster shell``
+shell_ipython   (shell, names) → IPython's shell, prepared
 """
 
 from collections.abc import Callable
