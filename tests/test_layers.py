@@ -70,6 +70,7 @@ def test_what_makes_pylons_run_stands_alone():
         assert not others, f"{path.name} imports {', '.join(sorted(others))}"
 
 
+@pytest.mark.process
 def test_importing_the_package_loads_no_driver_and_corrects_nothing():
     import subprocess
     import sys

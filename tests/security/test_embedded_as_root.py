@@ -11,7 +11,10 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root")
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root"),
+]
 
 USE = "import sys; from simpycity_template import embedded; print(embedded.dsn(sys.argv[1], 'x'))"
 

@@ -46,6 +46,7 @@ def test_a_mail_of_an_error_has_no_credentials_and_no_query(tmp_path, server):
     assert "geheim" not in (project / "serve.log").read_text()
 
 
+@pytest.mark.process
 def test_create_shows_no_password(tmp_path):
     dsn = "postgresql://u:hunter2@db.example/x"
     done = paster(
