@@ -47,6 +47,7 @@ lint: $(VENV)/dev.done  ## check style and types
 
 docs: $(VENV)/dev.done  ## build the documentation into docs/_build
 	$(VENV)/bin/python -m sphinx -q -W docs docs/_build
+	@echo "The documentation begins at file://$(CURDIR)/docs/_build/index.html"
 
 screenshots: $(VENV)/dev.done  ## take the pictures of the documentation anew
 	SCREENSHOTS=docs/images $(VENV)/bin/python -m pytest tests/project/test_browser.py tests/test_status_page.py

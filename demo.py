@@ -58,9 +58,10 @@ def create() -> None:
 
 
 def choose(port: int) -> None:
-    """Write the port into development.ini."""
-    ini = PROJECT / "development.ini"
-    ini.write_text(re.sub(r"(?m)^port = .*", f"port = {port}", ini.read_text()))
+    """Write the port wherever the project has the address at which it is developed."""
+    for file in (PROJECT / "development.ini", PROJECT / "README.txt"):
+        text = file.read_text()
+        file.write_text(re.sub(r"(?m)(^port = |http://127\.0\.0\.1:)\d+", rf"\g<1>{port}", text))
 
 
 def step(directory: Path, *command: str) -> None:

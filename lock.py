@@ -86,7 +86,7 @@ def resolve(*arguments: str) -> None:
         # Any Python will do to build with; uv would look at each that is there.
         [uv, "pip", "compile", "--quiet", f"--python={sys.executable}", *arguments, "-"],
         cwd=CHECKOUT,
-        input="pip\n",
+        input="pip>=25.3\n",
         stdout=subprocess.DEVNULL,
         text=True,
         check=False,

@@ -148,7 +148,7 @@ setup(
             "aiosmtpd>=1.4",
             # The first that can be told its core in its configuration.
             "coverage>=7.9",
-            "hypothesis>=6",
+            "hypothesis>=6.100",
             "prometheus-client>=0.20",
             "psutil>=6",
             "pytest>=8",
@@ -174,7 +174,7 @@ setup(
             "pyramid>=2.0",
             "pyramid_tm>=2.5",
             "pyTelegramBotAPI>=4.20",
-            "web.py>=0.62",
+            "web.py>=0.70",
             # The servers that are tested. uWSGI as pyuwsgi, because that has wheels.
             "gunicorn>=23",
             "gevent>=24.10",
@@ -190,8 +190,8 @@ setup(
             "psycopg[binary,pool]>=3.2",
             "SQLAlchemy>=2.0",
         ],
-        "docs": ["Sphinx>=8", "furo"],
-        "dev": ["basedpyright>=1.39", "mypy>=1.10", "ruff>=0.6", "tox>=4", "types-psycopg2"],
+        "docs": ["Sphinx>=8", "furo>=2025.7.19"],
+        "dev": ["basedpyright>=1.39", "mypy>=1.10", "ruff>=0.6", "tox>=4", "types-psycopg2>=2.9.21"],
     },
     entry_points={
         "paste.global_paster_command": [

@@ -77,7 +77,8 @@ def block(page: str, name: str) -> str:
 
 def typed(text: str) -> list[str]:
     """The commands of a console block."""
-    return [line.removeprefix("$ ") for line in text.splitlines() if line.startswith("$ ")]
+    lines = text.replace("\\\n", "").splitlines()
+    return [line.removeprefix("$ ") for line in lines if line.startswith("$ ")]
 
 
 def shape(shown: str) -> str:

@@ -81,6 +81,10 @@ def test_it_leads_to_a_page_and_ends_all_that_it_started(start, tmp_path, end, c
     demo = start(port)
     address, steps = read_address(demo)
     assert address == f"http://127.0.0.1:{port}"
+    project = tmp_path / ".demo" / "HelloWorld"
+    for name in ("development.ini", "README.txt"):
+        written = re.findall(r"(?m)(?:^port = |127\.0\.0\.1:)(\d+)", (project / name).read_text())
+        assert set(written) == {str(port)}, name
     assert steps == ["paster setup-app", "paster serve"]
     demo.send_signal(end)
     demo.wait(PATIENCE)

@@ -185,6 +185,20 @@ def html(tmp_path_factory):
 
 
 @pytest.mark.process
+def test_the_title_and_the_commands_to_start_with_fit_on_a_screen_1280_pixels_wide(html, browser):
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": 1280, "height": 900, "deviceScaleFactor": 1, "mobile": False},
+    )
+    browser.get((html / "start.html").as_uri())
+    title = "const title = document.querySelector('.sidebar-brand-text');"
+    lines = "return title.offsetHeight / parseFloat(getComputedStyle(title).lineHeight)"
+    assert browser.execute_script(title + lines) == pytest.approx(1, abs=0.2)
+    too_wide = "[...document.querySelectorAll('pre')].filter(p => p.scrollWidth > p.clientWidth)"
+    assert browser.execute_script(f"return {too_wide}.map(p => p.innerText)") == []
+
+
+@pytest.mark.process
 def test_every_link_leads_to_a_place_that_is_there(html):
     pages = {file: Links(file.read_text()) for file in html.rglob("*.html")}
     assert len(pages) > len(PAGES)

@@ -9,6 +9,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -31,6 +34,7 @@ class Machine:
     """
 
     def __init__(self, folder: Path) -> None:
+        folder.mkdir(exist_ok=True)
         python = folder / "python3"
         python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
         python.chmod(0o755)
@@ -53,13 +57,16 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
 
 
 @pytest.fixture(scope="module")
-def checkout(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def checkout(machine: Machine) -> Iterator[Path]:
     """A copy of the checkout in which all is typed that comes before the project is served."""
-    copy = tmp_path_factory.mktemp("readme") / "checkout"
-    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "_build")
-    shutil.copytree(ROOT, copy, ignore=ignored)
-    machine.shell(BEFORE, copy, answered="\n" * 3)
-    return copy
+    # Not in tmp_path, whose parents each new run of pytest closes to others than root: the
+    # embedded PostgreSQL is installed here, and is another's then.
+    with tempfile.TemporaryDirectory(prefix="simpycity-readme-") as folder:
+        copy = Path(folder, "checkout")
+        ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "_build")
+        shutil.copytree(ROOT, copy, ignore=ignored)
+        machine.shell(BEFORE, copy, answered="\n" * 3)
+        yield copy
 
 
 @pytest.fixture(scope="module")
@@ -81,28 +88,35 @@ def test_what_the_table_of_places_says_stands_on_the_pages():
         assert written in shown, literal.astext()
 
 
+@contextmanager
+def running(command: str, cwd: Path, machine: Machine, port: int) -> Iterator[Visitor]:
+    """Run a server while the block lasts."""
+    address = f"http://127.0.0.1:{port}"
+    log = cwd / "serve.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            ["/bin/bash", "-c", command],
+            cwd=cwd, env=machine.environment, stdout=output, stderr=output, start_new_session=True,
+        )  # fmt: skip
+    try:
+        until(lambda: answers(address) or server.poll() is not None)
+        assert server.poll() is None, log.read_text()
+        yield Visitor(address)
+    finally:
+        if server.poll() is None:
+            os.killpg(server.pid, signal.SIGINT)
+        server.wait(30)
+
+
 def test_the_way_by_hand_leads_to_a_project_that_runs(machine, checkout):
     assert SERVE == "paster serve --reload development.ini"
     project = checkout / "HelloWorld"
     port = free_port()
     change(project / "development.ini", "port", str(port))
-    server = subprocess.Popen(
-        ["/bin/bash", "-c", f"cd .. && . venv/bin/activate && cd HelloWorld && exec {SERVE}"],
-        cwd=project,
-        env=machine.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        address = f"http://127.0.0.1:{port}"
-        until(lambda: answers(address) or server.poll() is not None)
-        visitor = Visitor(address)
+    command = f"cd .. && . venv/bin/activate && cd HelloWorld && exec {SERVE}"
+    with running(command, project, machine, port) as visitor:
         assert "HelloWorld is running" in visitor.get("/")
         assert visitor.get("/notes") and visitor.status == 200
-    finally:
-        os.killpg(server.pid, signal.SIGINT)
-        server.wait(PATIENCE)
 
 
 def test_the_commands_with_answers_and_for_sizing_run(machine, programs, tmp_path):
@@ -140,13 +154,18 @@ def test_a_new_installation_creates_the_project_that_the_checkout_creates(progra
     assert written[0] == written[1]
 
 
-def test_a_clone_of_the_project_is_developed_as_its_own_readme_says(
-    machine, checkout, programs, tmp_path
-):
+@pytest.fixture(scope="module")
+def clone(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project, as its version control has it; beside it lies the checkout."""
     project = checkout / "HelloWorld"
     ignored = [line.strip("/") for line in (project / ".gitignore").read_text().splitlines()]
-    clone = tmp_path / "HelloWorld"
+    clone = tmp_path_factory.mktemp("clone") / "HelloWorld"
     shutil.copytree(project, clone, ignore=shutil.ignore_patterns(*ignored))
+    (clone.parent / "simpycity_template").symlink_to(checkout)
+    return clone
+
+
+def test_a_clone_of_the_project_is_developed_as_its_own_readme_says(machine, clone, programs):
     install, run_it, *_ = blocks(str(clone / "README.txt"))
     set_up, serve = run_it.text.splitlines()
     assert serve == SERVE
@@ -156,3 +175,23 @@ def test_a_clone_of_the_project_is_developed_as_its_own_readme_says(
     finally:
         machine.shell([activate, "pip uninstall --yes --quiet HelloWorld"], clone)
     assert (clone / "helloworld" / "controllers" / "pages.py").exists()
+
+
+def test_the_project_is_deployed_as_its_own_readme_says(machine, clone, programs, tmp_path, dsn):
+    build, install, start = (block.text for block in blocks(str(clone / "README.txt"))[-3:])
+    machine.shell([f". {programs}/activate", build], clone)
+    shutil.move(clone / "wheels", tmp_path)
+
+    there = Machine(tmp_path / "bin")
+    there.environment |= {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
+    there.shell([install], tmp_path)
+    configure, set_up, serve = start.splitlines()
+    activate = ". venv/bin/activate"
+    there.shell([activate, configure], tmp_path)
+    port = free_port()
+    change(tmp_path / "production.ini", "simpycity.dsn", dsn)
+    change(tmp_path / "production.ini", "port", str(port))
+    there.shell([activate, set_up], tmp_path)
+    with running(f"{activate} && exec {serve}", tmp_path, there, port) as visitor:
+        assert "HelloWorld is running" in visitor.get("/")
+        assert visitor.get("/notes") and visitor.status == 200

@@ -7,6 +7,7 @@ from paste.deploy import loadapp
 from paste.script.command import BadCommand
 
 from simpycity_template.manager import Manager, configured_managers
+from simpycity_template.pylons_py3.cli_errors import sentence
 
 
 def managers_of(ini: str) -> list[Manager]:
@@ -27,9 +28,10 @@ def managers_of(ini: str) -> list[Manager]:
     except BadCommand:
         raise
     except Exception as error:
-        raise BadCommand(
-            f"{ini}: the application could not be loaded ({type(error).__name__}: {error})"
-        ) from error
+        # Of an ordinary mistake, what `paster serve` says of it.
+        said = sentence(error)
+        why = f"{ini}: the application could not be loaded ({type(error).__name__}: {error})"
+        raise BadCommand(said or why) from error
     managers = configured_managers()
     if not managers:
         raise BadCommand(f"{ini}: the application has no configured manager, so no connections.")

@@ -255,6 +255,17 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     assert "There is no file nowhere.ini" in done.stdout
 
 
+def test_of_an_application_that_is_not_installed_it_says_what_to_do(tmp_path):
+    elsewhere = tmp_path / "development.ini"
+    elsewhere.write_text("[app:main]\nuse = egg:NoSuchProject\n")
+    done = paster(elsewhere)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout == (
+        f"{elsewhere}: NoSuchProject is not installed; "
+        "where that is its project: pip install --editable .\n"
+    )
+
+
 @pytest.mark.parametrize("option", ["--max-idle=0", "--json", "--watch"])
 def test_a_reader_of_a_pipe_may_have_had_enough(ini, idle_in_transaction, option):
     command = [sys.executable, PASTER, "connections", ini.name, "--max-idle=0", option]
