@@ -12,10 +12,14 @@ def in_use(owners: list[Owner], now: float) -> list[Status]:
     """An entry for each of ``owners`` that has a connection, the oldest first."""
     frames = sys._current_frames()
     entries = []
-    for owner in sorted(owners, key=lambda owner: owner.since):
-        connection = owner.connection
-        if connection is not None:
-            entries.append(Status.of(connection, owner, now, frames))
+    try:
+        for owner in sorted(owners, key=lambda owner: owner.since):
+            connection = owner.connection
+            if connection is not None:
+                entries.append(Status.of(connection, owner, now, frames))
+    finally:
+        # This frame is among them: a cycle, which would keep what all its callers have.
+        frames.clear()
     return entries
 
 

@@ -406,6 +406,10 @@ def test_a_new_keeper_takes_over_from_one_that_was_killed(use, home):
 
 def test_a_set_up_that_was_interrupted_is_done_again(use, home):
     (home / "cluster.new" / "base").mkdir(parents=True)
+    if os.geteuid() == 0:
+        # As what the account of the server has made.
+        for folder in (home / "cluster.new", home / "cluster.new" / "base"):
+            shutil.chown(folder, "nobody")
     assert execute(use().dsn(), "SELECT 1") == [(1,)]
 
 

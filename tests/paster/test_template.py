@@ -393,7 +393,7 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path):
         "HelloWorld",
         cwd=tmp_path,
         # The style sheet is larger than this, the files before it are not.
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (3200, 3200)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4200, 4200)),
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.returncode == 1
@@ -409,7 +409,7 @@ def test_a_full_disk_empties_a_folder_that_was_there(tmp_path):
         "--no-interactive",
         "HelloWorld",
         cwd=tmp_path,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (3200, 3200)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4200, 4200)),
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.returncode == 1

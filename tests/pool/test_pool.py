@@ -720,3 +720,23 @@ def test_what_an_agent_returns_for_a_connection_makes_the_cursors(dsn):
     pool.release(owner)
     pool.close()
     assert connection.proxy is None
+
+
+def test_status_keeps_no_frame_of_its_callers(make_pool):
+    pool = make_pool()
+    owner = Owner("a")
+    pool.acquire(owner)
+
+    class Kept:
+        pass
+
+    def look():
+        kept = Kept()
+        assert pool.status()
+        return weakref.ref(kept)
+
+    gc.disable()
+    try:
+        assert look()() is None
+    finally:
+        gc.enable()

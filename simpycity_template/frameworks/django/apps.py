@@ -24,6 +24,7 @@ from simpycity_template.frameworks import configured, database_name
 from simpycity_template.manager import Manager
 from simpycity_template.scopes.request import request_label
 from simpycity_template.scopes.scope import Scope
+from simpycity_template.scopes.stack import Stacks
 
 
 class Simpycity(AppConfig):
@@ -87,7 +88,7 @@ class Simpycity(AppConfig):
         else:
             # A job that sends the signal so that Django looks after its own connections.
             return
-        environ[self.name] = _Guard(scope)
+        environ[self.name] = _Guard(scope, self.manager.scopes)
         self.manager.scopes.enter(scope)
 
     def end(self, sender: Any, **_: Any) -> None:
@@ -111,9 +112,12 @@ class _Request(Scope):
 class _Guard:
     """Lives as long as the request, and ends what nobody has ended."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: Scope, scopes: Stacks) -> None:
         self._scope = scope
+        self._scopes = scopes
 
     def __del__(self) -> None:
         if not sys.is_finalizing():
+            # It may be dropped in another thread than it began in.
+            self._scopes.end(lambda scope: scope is self._scope)
             self._scope.end()
