@@ -78,13 +78,12 @@ $(VENV)/demo.done: EXTRAS := embedded
 $(VENV)/dev.done: EXTRAS := $(DEV_EXTRAS)
 $(VENV)/bench.done: EXTRAS := embedded bench
 
-# Built with the setuptools of constraints.txt, and not with what is newest on that day; byte code
-# is compiled when it is first used.
+# Built with the setuptools of constraints.txt, and not with what is newest on that day.
 $(VENV)/%.done: $(SOURCES) | $(VENV)/made
 	@echo "Installing into $(VENV): $(EXTRAS) ..."
 	@$(INSTALL) pip setuptools
 	@$(INSTALL) --no-build-isolation $(LOCK)/psycopg2-from-binary
-	@$(INSTALL) --no-build-isolation --no-compile --editable ".[$$(echo $(EXTRAS) | tr ' ' ,)]"
+	@$(INSTALL) --no-build-isolation --editable ".[$$(echo $(EXTRAS) | tr ' ' ,)]"
 	@touch $@
 
 $(VENV)/bin/uv: | $(VENV)/made

@@ -23,6 +23,9 @@ from simpycity_template.simpycity_patches.query import explain_with
 log = logging.getLogger(__name__)
 
 
+_NOT_COMPARED = "the declared functions were not compared with the database: %s"
+
+
 def check_functions(manager: Manager, package: str) -> None:
     """Compare the declarations of a package with the database, and log what is wrong.
 
@@ -39,10 +42,11 @@ def check_functions(manager: Manager, package: str) -> None:
     try:
         for finding in findings(manager, package):
             log.warning("%s", finding)
+    except psycopg2.OperationalError as error:
+        # Not a warning: what keeps us from the database keeps the first request from it, too.
+        log.debug(_NOT_COMPARED, str(error).strip())
     except (ModelError, RuntimeError, psycopg2.Error) as error:
-        log.warning(
-            "the declared functions were not compared with the database: %s", str(error).strip()
-        )
+        log.warning(_NOT_COMPARED, str(error).strip())
 
 
 def findings(manager: Manager, package: str) -> list[str]:
