@@ -152,7 +152,7 @@ def manager_in_use(server):
     manager.dispose()
     # Nothing that was refused has begun anything.
     assert manager.status() == []
-    assert not [one for one in threading.enumerate() if "simpycity" in one.name]
+    assert not [one for one in threading.enumerate() if "hold_warning" in one.name]
 
 
 def test_there_are_a_hundred_of_them():
