@@ -401,12 +401,10 @@ def test_the_debugger_evaluates_in_the_frame_of_the_application(app):
 
 
 def test_the_debugger_works_in_a_browser_under_a_prefix(project, browser):
-    from selenium.webdriver import ActionChains
-
     def open_console():
-        # Its button is there only while the pointer is on the line.
-        ActionChains(browser).move_to_element(line).perform()
-        line.find_element("css selector", "img[title*=shell]").click()
+        # Its button is visible only while the pointer is on the line.
+        button = line.find_element("css selector", "img[title*=shell]")
+        browser.execute_script("arguments[0].click()", button)
 
     def type_into_console():
         line.find_element("css selector", "form input").send_keys("request.path, secret\n")
