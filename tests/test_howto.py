@@ -88,7 +88,7 @@ def test_the_commands_in_the_readmes_table_run(project):
         for entry in table.findall(nodes.literal)
         if (command := entry.astext()).startswith(("paster ", "pytest"))
     ]
-    assert len(commands) == 5
+    assert len(commands) == 7
     (project / "production.ini").unlink(missing_ok=True)
     for command in commands:
         shell(command, project)

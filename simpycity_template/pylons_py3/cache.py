@@ -86,7 +86,10 @@ def _is_trusted(descriptor: int, path: str) -> bool:
     if not hasattr(os, "geteuid"):
         return True
     status = os.fstat(descriptor)
-    owners = {0, os.geteuid(), os.stat(path).st_uid}
+    owners = {0, os.geteuid()}
+    # In an archive it has no owner of its own.
+    with suppress(OSError):
+        owners.add(os.stat(path).st_uid)
     return status.st_uid in owners and not status.st_mode & stat.S_IWOTH
 
 

@@ -63,8 +63,10 @@ class User:
     def refusal(self) -> str:
         """Return the sentence with which the process was refused."""
         errors = self.process.communicate(timeout=PATIENCE)[1].strip()
-        assert errors.startswith("refused: "), errors
-        return errors.removeprefix("refused: ")
+        # A warning that the folders were opened to the server's account may stand before it.
+        _, refused, sentence = errors.partition("refused: ")
+        assert refused, errors
+        return sentence
 
     def end(self) -> None:
         self.process.communicate(timeout=PATIENCE)
@@ -430,6 +432,7 @@ def test_who_comes_while_a_killed_process_is_still_starting_the_server_waits(use
     assert execute(second.dsn(), "SELECT 1") == [(1,)]
 
 
+@pytest.mark.skip(reason="a pipe in the log's place is not opened any more, so nothing is held up")
 def test_a_start_under_way_is_waited_for_before_the_server_is_stopped(use, home):
     # A log that nobody reads yet holds up the server before it comes into being.
     home.mkdir()
