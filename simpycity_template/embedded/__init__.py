@@ -21,6 +21,7 @@ import logging
 import os
 import pwd
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -339,7 +340,9 @@ class _Server:
 
     def _remove(self, *names: str) -> None:
         """Remove files and folders in the directory, with the rights of the server's account."""
-        subprocess.run(["rm", "-rf", *names], cwd=self.home, check=True, **self.account)
+        # PATH may lack it, or lead through a folder that is closed to the account.
+        program = shutil.which("rm", path=os.defpath) or "rm"
+        subprocess.run([program, "-rf", *names], cwd=self.home, check=True, **self.account)
 
     def _is_of_cluster(self, process: Any) -> bool:
         import psutil
