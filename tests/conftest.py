@@ -135,8 +135,9 @@ def other_pytests(tmp_path_factory: pytest.TempPathFactory) -> None:
 
     They would close pytest's common folder to all but its owner; where that is root, also to the
     account of the servers that run in it. Our plugins are not those of a user, and to load them
-    takes longer than all the rest of a short run.
+    takes longer than all the rest of a short run. Nor are they workers of our run.
     """
+    os.environ.pop("PYTEST_XDIST_WORKER", None)
     os.environ["PYTEST_DEBUG_TEMPROOT"] = str(tmp_path_factory.mktemp("pytest"))
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
 

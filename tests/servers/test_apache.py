@@ -57,10 +57,8 @@ def site(server, python_home):
         (project / "helloworld" / "controllers" / "trouble.py").write_text(TROUBLE)
         (project / "wsgi.py").write_text(on_page("wsgi.py"))
         assert paster("make-config", "HelloWorld", "production.ini", cwd=project).returncode == 0
-        dsn = server.create_database()
-        # The libpq of Debian's Python does not know this one.
-        parts = {key: value for key, value in parse_dsn(dsn).items() if key != "require_auth"}
-        change(project / "production.ini", "simpycity.dsn", make_dsn(**parts))
+        dsn = for_debian(server.create_database())
+        change(project / "production.ini", "simpycity.dsn", dsn)
         # By the paster of Apache's Python, which also leaves Pylons translated for its processes.
         set_up = run(
             str(python_home / "bin" / "paster"), "setup-app", "production.ini", cwd=project
@@ -77,6 +75,11 @@ def site(server, python_home):
         with apache("wsgi", configuration, folder, probe) as pid:
             yield probe, pid, project
         witness.close()
+
+
+def for_debian(dsn):
+    """The DSN without what the libpq of Debian's Python does not know."""
+    return make_dsn(**{k: v for k, v in parse_dsn(dsn).items() if k != "require_auth"})
 
 
 def write_note(probe):
@@ -170,7 +173,7 @@ def test_a_graceful_restart_of_apache_ends_no_request_and_leaves_no_session(site
 
 @needs("python")
 def test_a_module_imported_again_and_again_under_load_leaves_no_session(server, python_home):
-    dsn = server.create_database()
+    dsn = for_debian(server.create_database())
     witness = server.connect(parse_dsn(dsn)["dbname"])
     probe = Probe(free_port(), dsn, witness)
     with folder_for_all() as folder:
