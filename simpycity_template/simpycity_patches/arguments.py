@@ -4,8 +4,15 @@ An argument that is not given is not sent, so the default of the database applie
 decided once is decided once: the text of a call is made for each set of arguments that is used.
 """
 
+import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, NamedTuple
+
+from psycopg2.sql import SQL
+
+_NAME = r"""(?:[^\W\d][\w$]*|"(?:[^"%\0]|"")+")"""
+_COLUMN = re.compile(rf"(?:{_NAME}\.)*(?:{_NAME}|\*)")
 
 
 class Sent(NamedTuple):
@@ -74,6 +81,33 @@ def declared(query: Any) -> str:
     """Where a query is declared, as the end of a sentence; empty where that is not known."""
     place = query.__dict__.get("declared_at")
     return f" (declared at {place[0]}:{place[1]})" if place else ""
+
+
+def column_list(columns: Iterable[str | SQL]) -> str:
+    """The text that selects columns, which a visitor may have named.
+
+    Arguments:
+        columns: their names, as SQL writes them, also ``*`` and ``t.*``; other SQL as
+            ``psycopg2.sql.SQL("count(*)")``.
+
+    Raises:
+        TypeError: ``columns`` is a string.
+        ValueError: one is not a name.
+    """
+    if isinstance(columns, str):
+        raise TypeError(f"columns is {columns!r}: give a list of names, as in ['id', 'title']")
+    texts = []
+    for column in columns:
+        if isinstance(column, SQL):
+            texts.append(column.string)
+        elif _COLUMN.fullmatch(column):
+            texts.append(column)
+        else:
+            raise ValueError(
+                f"{column!r} in columns is not the name of a column: give names, in double quotes "
+                "where SQL needs them, and other SQL as psycopg2.sql.SQL('count(*)')"
+            )
+    return ",".join(texts)
 
 
 # Most applications write the same few again and again.

@@ -12,7 +12,14 @@ from simpycity.core import Function, FunctionSingle, QuerySingle, meta_query
 from simpycity.handle import Cursor
 
 from simpycity_template.simpycity_patches import declarations
-from simpycity_template.simpycity_patches.arguments import Sent, bind, call_text, called, declared
+from simpycity_template.simpycity_patches.arguments import (
+    Sent,
+    bind,
+    call_text,
+    called,
+    column_list,
+    declared,
+)
 from simpycity_template.simpycity_patches.corrects import corrects
 from simpycity_template.simpycity_patches.handle import execute
 from simpycity_template.simpycity_patches.parameters import by_parameters, forget_parameters
@@ -79,11 +86,12 @@ class Query:
         Arguments:
             args, named: the query's arguments, in their order or by their names. One of a function
                 that is not given is not sent, so its default applies.
-            options: a dictionary: ``columns`` to select, ``handle`` to use, ``callback`` for the
-                rows, and whatever else ``form_query`` takes.
+            options: a dictionary: ``columns`` to select, a list of names; ``handle`` to use,
+                ``callback`` for the rows, and whatever else ``form_query`` takes.
 
         Raises:
             TypeError: an argument is unknown, given twice, one too many, or missing.
+            ValueError: a column is not a name.
         """
         if simpycity_config.debug:
             print(f"{called(self)} is called with {args!r} and {named!r}")
@@ -91,7 +99,8 @@ class Query:
         handle, callback = self.__attr__["handle"], self.__attr__["callback"]
         if named:
             options = dict(named.pop("options", None) or {})
-            columns = ",".join(options.pop("columns", None) or "*")
+            if given := options.pop("columns", None):
+                columns = column_list(given)
             handle = options.pop("handle", handle)
             callback = options.pop("callback", callback)
         if named or self.variadic or len(args) != len(self.args):

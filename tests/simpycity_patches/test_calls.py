@@ -4,6 +4,7 @@ import sys
 
 import psycopg2
 import pytest
+from psycopg2.sql import SQL
 from simpycity.core import Function, FunctionSingle, FunctionTypedSingle, Query, Raw
 
 from simpycity_template.simpycity_patches.declarations import all_declared
@@ -147,6 +148,28 @@ def test_columns_cannot_be_selected_of_a_procedure(manager):
     keep = Function("keep", ["n"], procedure=True)
     with pytest.raises(psycopg2.ProgrammingError, match="keep\\(\\): columns cannot be selected"):
         keep(1, options={"columns": ["kept"]})
+
+
+@pytest.mark.parametrize(
+    "columns", [["i"], ["pairs.i"], ['"i"'], ["*"], ["pairs.*"], [SQL("i + 1 AS i")], []]
+)
+def test_columns_are_selected_by_their_names(manager, columns):
+    rows = Function("pairs", ["n"])(2, options={"columns": columns}).fetchall()
+    assert len(rows) == 2
+
+
+@pytest.mark.parametrize(
+    "column",
+    ["i FROM pairs(1); DROP TABLE kept --", "(SELECT 1)", "i, i", "", "i--", '"i""', "i\0", "1"],
+)
+def test_a_column_that_is_no_name_is_refused(manager, column):
+    with pytest.raises(ValueError, match="in columns is not the name of a column: give names, "):
+        Function("pairs", ["n"])(2, options={"columns": ["i", column]})
+
+
+def test_columns_that_are_no_list_are_refused(manager):
+    with pytest.raises(TypeError, match="columns is 'id': give a list of names, as in "):
+        Function("pairs", ["n"])(2, options={"columns": "id"})
 
 
 def test_a_name_is_written_as_in_sql(manager):
