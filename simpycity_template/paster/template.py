@@ -276,6 +276,9 @@ class SimpycityTemplate(Template):
                 svn_add=False,
                 template_renderer=fill_in,
             )
+        for ini in Path(output_dir).glob("*.ini"):
+            # It has the secret of the sessions, and the password of a DSN.
+            ini.chmod(0o600)
 
 
 def _derived(vars: dict[str, Any]) -> dict[str, Any]:

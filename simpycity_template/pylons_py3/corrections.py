@@ -458,12 +458,24 @@ CORRECTIONS = [
         new="self.source_dir[0], fullpath).decode('utf-8')",
     ),
     Correction(
+        "making a file for make-config",
+        "paste.script.command",
+        why="Text was written to a file of bytes; and it has a secret in it, and soon a password.",
+        old="print('Creating %s' % filename)\n"
+        "            if not self.simulate:\n"
+        "                f = open(filename, 'wb')",
+        new="print('Creating %s' % filename)\n"
+        "            if not self.simulate:\n"
+        "                f = open(filename, 'w', encoding='utf-8', newline='',"
+        " opener=lambda name, flags: os.open(name, flags, 0o600))",
+    ),
+    Correction(
         "writing a file for make-config",
         "paste.script.command",
         why="Text was written to a file of bytes.",
         old="f = open(filename, 'wb')",
         new="f = open(filename, 'w', encoding='utf-8', newline='')",
-        times=3,
+        times=2,
     ),
     Correction(
         "reading a file for make-config",

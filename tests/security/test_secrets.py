@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from mails import smtp_server
 from production import ask, production
-from projects import paster, served
+from projects import create, paster, served
 
 from simpycity_template.pylons_py3 import cache
 from simpycity_template.settings import Settings
@@ -55,6 +55,17 @@ def test_create_shows_no_password(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "hunter2" not in done.stdout + done.stderr
     assert f"simpycity.dsn = {dsn}" in (tmp_path / "Wiki" / "development.ini").read_text()
+
+
+@pytest.mark.process
+def test_an_ini_file_can_be_read_by_its_owner_alone(tmp_path):
+    project = create(tmp_path, "HelloWorld")
+    done = paster("make-config", "HelloWorld", "production.ini", cwd=project)
+    assert done.returncode == 0, done.stderr
+    modes = {file.name: file.stat().st_mode & 0o777 for file in project.rglob("*.ini")}
+    assert modes == dict.fromkeys(["development.ini", "test.ini", "production.ini"], 0o600)
+    # What a front server gives to everybody it reads itself.
+    assert (project / "helloworld" / "public" / "style.css").stat().st_mode & 0o044 == 0o044
 
 
 @pytest.mark.parametrize(

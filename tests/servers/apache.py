@@ -75,13 +75,22 @@ def environment_for_debian(folder: Path) -> Path:
     return environment
 
 
+def account_of(dsn: str) -> os.stat_result:
+    """Whose the embedded server's socket is: what Apache's processes run as, where we are root."""
+    return Path(parse_dsn(dsn)["host"]).stat()
+
+
+def give_to_apache(file: Path, dsn: str) -> None:
+    """Let Apache's processes read a file that its owner alone may read."""
+    if os.geteuid() == 0:
+        os.chown(file, account_of(dsn).st_uid, -1)
+
+
 @contextmanager
 def apache(module: str, configuration: str, folder: Path, probe: Probe) -> Iterator[int]:
     """Run Apache while the block lasts, as the account that may use the embedded server's socket."""
-    account = ""
-    if os.geteuid() == 0:
-        owner = Path(parse_dsn(probe.dsn)["host"]).stat()
-        account = f"User #{owner.st_uid}\nGroup #{owner.st_gid}"
+    owner = account_of(probe.dsn)
+    account = f"User #{owner.st_uid}\nGroup #{owner.st_gid}" if os.geteuid() == 0 else ""
     file = folder / "httpd.conf"
     file.write_text(
         SERVER.format(
@@ -107,4 +116,11 @@ def restart_gracefully(pid: int) -> None:
     os.kill(pid, signal.SIGUSR1)
 
 
-__all__ = ["apache", "environment_for_debian", "folder_for_all", "free_port", "needs"]
+__all__ = [
+    "apache",
+    "environment_for_debian",
+    "folder_for_all",
+    "free_port",
+    "give_to_apache",
+    "needs",
+]

@@ -6,7 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 from urllib.error import HTTPError
 
 import pytest
-from apache import apache, environment_for_debian, folder_for_all, needs, restart_gracefully
+from apache import (
+    apache,
+    environment_for_debian,
+    folder_for_all,
+    give_to_apache,
+    needs,
+    restart_gracefully,
+)
 from projects import Visitor, change, create, paster, run
 from psycopg2.extensions import make_dsn, parse_dsn
 from serving import Probe, on_page, visitors, with_changes
@@ -59,6 +66,7 @@ def site(server, python_home):
         assert paster("make-config", "HelloWorld", "production.ini", cwd=project).returncode == 0
         dsn = for_debian(server.create_database())
         change(project / "production.ini", "simpycity.dsn", dsn)
+        give_to_apache(project / "production.ini", dsn)
         # By the paster of Apache's Python, which also leaves Pylons translated for its processes.
         set_up = run(
             str(python_home / "bin" / "paster"), "setup-app", "production.ini", cwd=project
