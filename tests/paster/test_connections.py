@@ -255,6 +255,7 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
     assert "There is no file nowhere.ini" in done.stdout
 
 
+@pytest.mark.process
 def test_of_an_application_that_is_not_installed_it_says_what_to_do(tmp_path):
     elsewhere = tmp_path / "development.ini"
     elsewhere.write_text("[app:main]\nuse = egg:NoSuchProject\n")
