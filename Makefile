@@ -22,7 +22,7 @@ demo: $(VENV)/demo.done  ## create a project, and serve it; PORT=8080 make demo 
 	@$(VENV)/bin/python demo.py --port $(PORT)
 
 test: $(VENV)/dev.done  ## run all tests
-	$(TESTS)
+	$(TESTS) $(SELECTED)
 
 test-stress: $(VENV)/dev.done  ## run all tests ten times while each processor is busy; N=3 make test-stress for three
 	$(VENV)/bin/python tests/stress.py $(N) $(TESTS)
@@ -65,9 +65,10 @@ test-latest: $(VENV)/bin/uv  ## run all tests with the newest versions of everyt
 	@$(VENV)/bin/python lock.py --extras $(DEV_EXTRAS) -- .latest
 	@$(MAKE) test VENV=.latest/venv LOCK=.latest
 
-test-oldest: $(VENV)/bin/uv  ## the same with the oldest versions that setup.py allows, in .oldest
+test-oldest: $(VENV)/bin/uv  ## run most tests with the oldest versions that setup.py allows, in .oldest
 	@$(VENV)/bin/python lock.py --oldest --extras $(DEV_EXTRAS) -- .oldest
-	@$(MAKE) test VENV=.oldest/venv LOCK=.oldest
+	@echo "Left out: the tests marked slow (whole projects, tutorials, servers, each at length)."
+	@$(MAKE) test VENV=.oldest/venv LOCK=.oldest SELECTED="-m 'not slow'"
 
 clean:  ## remove what the other targets made
 	rm -rf $(VENV) .latest .oldest .demo build dist docs/_build *.egg-info .*_cache

@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent
@@ -35,22 +36,24 @@ def main() -> None:
     given = parser.parse_args()
     extras = [f"--extra={extra}" for extra in given.extras or ()] or ["--all-extras"]
     resolution = f"--resolution={'lowest-direct' if given.oldest else 'highest'}"
+    # The oldest have no wheels for the newest Pythons, so they are for the one that runs this.
+    pythons = ("{}.{}".format(*sys.version_info),) if given.oldest else PYTHONS
     with tempfile.TemporaryDirectory() as name:
         new = Path(name)
         if given.keep:
             # uv changes what stands there only where it must.
             shutil.copy(given.folder / "constraints.txt", new)
-        write(new, [*extras, resolution])
-        check_wheels(new)
+        write(new, [*extras, resolution], pythons)
+        check_wheels(new, pythons)
         for file in ("constraints.txt", BINARIES):
             put(new / file, given.folder / file)
 
 
-def write(folder: Path, options: list[str]) -> None:
+def write(folder: Path, options: list[str], pythons: Sequence[str]) -> None:
     """Write both files into a folder."""
     constraints = folder / "constraints.txt"
     command = [
-        *options, "--universal", f"--python-version={PYTHONS[0]}", "--no-annotate",
+        *options, "--universal", f"--python-version={pythons[0]}", "--no-annotate",
         "--custom-compile-command=make lock", f"--output-file={constraints}", "setup.py",
     ]  # fmt: skip
     resolve(*command)
@@ -62,10 +65,10 @@ def write(folder: Path, options: list[str]) -> None:
     resolve(*command, str(binaries))
 
 
-def check_wheels(folder: Path) -> None:
+def check_wheels(folder: Path, pythons: Sequence[str]) -> None:
     """End unless all can be installed without a compiler; on ARM, what the demo needs."""
     everything, demo = folder / "constraints.txt", folder / "demo.txt"
-    resolve("--universal", f"--python-version={PYTHONS[0]}", "--extra=embedded", "setup.py",
+    resolve("--universal", f"--python-version={pythons[0]}", "--extra=embedded", "setup.py",
             f"--constraint={everything}", f"--output-file={demo}")  # fmt: skip
     for file, platforms in {
         everything: ["x86_64-unknown-linux-gnu"],
@@ -73,7 +76,7 @@ def check_wheels(folder: Path) -> None:
     }.items():
         binary = folder / "binary.txt"
         binary.write_text(re.sub(rf"(?m)^({'|'.join(WITHOUT_WHEELS)})==.*\n", "", file.read_text()))
-        for python, platform in itertools.product(PYTHONS, platforms):
+        for python, platform in itertools.product(pythons, platforms):
             # Offline, because the index has been read: what it lists is in uv's cache.
             resolve("--offline", "--no-deps", "--only-binary=:all:", f"--python-version={python}",
                     f"--python-platform={platform}", str(binary))  # fmt: skip

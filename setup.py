@@ -112,6 +112,8 @@ setup(
     },
     exclude_package_data={"": ["**/__pycache__/*", "**/*.py[co]"]},
     zip_safe=False,
+    # A lower bound without a remark is a release that `make test-oldest` passes with; older ones
+    # may do, but nobody tried. There is an upper bound only where something is known to break.
     install_requires=[
         # The last release (2018); the corrections for Python 3 are made for it exactly.
         "Pylons==1.0.3",
