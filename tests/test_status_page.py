@@ -85,6 +85,12 @@ def forgetful_thread(manager, label):
         thread.join(PATIENCE)
 
 
+def texts(browser, selector):
+    """The texts of elements, in one step: the page replaces them now and then."""
+    script = "return [...document.querySelectorAll(arguments[0])].map(one => one.innerText)"
+    return browser.execute_script(script, selector)
+
+
 def test_without_the_setting_there_is_no_page(manager):
     assert get(StatusPage(hello, manager))[2] == "hello"
 
@@ -283,11 +289,11 @@ def test_an_exhausted_pool_names_thread_code_line_and_statement(make_manager, br
             in_thread(lambda: get(application, "/notes"))
         browser.get_log("browser")
         browser.get(f"{address}/_connections")
-        (card,) = browser.find_elements(By.CSS_SELECTOR, "#held .card")
-        assert "nightly report" in card.text
-        assert "thread forgetful" in card.text
-        assert re.search(r"test_status_page\.py:\d+ in hold_on", card.text)
-        assert "SELECT ?, %s" in card.text
+        (card,) = texts(browser, "#held .card")
+        assert "nightly report" in card
+        assert "thread forgetful" in card
+        assert re.search(r"test_status_page\.py:\d+ in hold_on", card)
+        assert "SELECT ?, %s" in card
         waited = browser.find_element(By.CSS_SELECTOR, "#waits .card")
         assert "GET /notes" in waited.text
         # How long a loaded machine takes to notice is another matter.
@@ -322,11 +328,11 @@ def test_holders_of_one_line_are_one_card_that_says_where_the_oldest_is_now(make
     try:
         with served(StatusPage(hello, manager)) as address:
             browser.get(f"{address}/_connections")
-            (card,) = browser.find_elements(By.CSS_SELECTOR, "#held .card")
-            assert "GET /slow × 3" in card.text
-            assert "held for up to" in card.text
-            assert "the oldest: thread worker 0, session" in card.text
-            assert re.search(r"its thread is now at \S*threading\.py:\d+ in wait", card.text)
+            (card,) = texts(browser, "#held .card")
+            assert "GET /slow × 3" in card
+            assert "held for up to" in card
+            assert "the oldest: thread worker 0, session" in card
+            assert re.search(r"its thread is now at \S*threading\.py:\d+ in wait", card)
     finally:
         leave.set()
         for thread in threads:
@@ -372,13 +378,13 @@ def test_the_holder_of_a_session_of_another_process_is_named(make_manager, dsn, 
     ):
         assert other.stdout.readline() == "ready\n"
         browser.get(f"{address}/_connections")
-        (card,) = browser.find_elements(By.CSS_SELECTOR, "#others .card")
-        assert "nightly <b>report</b>" in card.text
-        assert "idle in transaction for" in card.text
-        assert f"process {other.pid}@" in card.text
-        assert "thread MainThread" in card.text
-        assert "<string>:10 in <module>" in card.text
-        assert 'SELECT ? AS "<i>"' in card.text
+        (card,) = texts(browser, "#others .card")
+        assert "nightly <b>report</b>" in card
+        assert "idle in transaction for" in card
+        assert f"process {other.pid}@" in card
+        assert "thread MainThread" in card
+        assert "<string>:10 in <module>" in card
+        assert 'SELECT ? AS "<i>"' in card
         verdict = browser.find_element(By.ID, "verdict")
         until(lambda: "has kept a transaction open for" in verdict.text)
         assert verdict.text.startswith("Look at <string>:10 in <module>: “nightly <b>report</b>”,")
