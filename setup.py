@@ -126,8 +126,7 @@ setup(
         # Below about 76 requirements with a dot in the name (repoze.lru) are not found; 80.9 to 81
         # warn at each call of paster; 82 and later have no pkg_resources, which paster imports.
         "setuptools>=77,<80.9",
-        # What Pylons needs of WebHelpers and WebError, whose last releases are for Python 2.
-        "WebHelpers2>=2.1",
+        # What Pylons needs of WebError, whose last release is for Python 2.
         "backlash>=0.5",
         # Turns the Python 2 code of Pylons into Python 3.
         "fissix>=24.4",

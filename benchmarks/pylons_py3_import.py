@@ -34,7 +34,7 @@ import backlash.wsgi, backlash.tracing.reporters.mail, beaker.middleware, cProfi
 import decorator, formencode, mako.exceptions, mako.lookup, pkg_resources, simplejson, tempita
 import paste.config, paste.deploy, paste.fixture, paste.registry, paste.response, paste.urlparser
 import paste.script.appinstall, paste.script.filemaker, paste.script.templates
-import routes.middleware, webob.acceptparse, webob.exc, webhelpers2.html.builder, xmlrpc.client
+import routes.middleware, webob.acceptparse, webob.exc, markupsafe, xmlrpc.client
 from formencode import htmlfill, variabledecode
 from simpycity_template.pylons_py3 import corrections, errors, runtime, startup
 """

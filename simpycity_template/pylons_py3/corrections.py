@@ -33,17 +33,10 @@ REPLACEMENTS = [
         why="Pylons looks for it here first; WebHelpers 1.3 has it there.",
     ),
     Replacement(
-        "webhelpers.html.builder",
-        "webhelpers2.html.builder",
-        why="WebHelpers2 is the kept successor. Where its interface is still the same it is "
-        "taken; elsewhere (the options of a select) applications need the one they know.",
-    ),
-    Replacement(
         "webhelpers.textile",
         "simpycity_template.pylons_py3.textile",
         why="It needs sgmllib, which is gone; the textile package is its kept successor.",
     ),
-    Replacement("webhelpers.date", "webhelpers2.date", why="The interface is the same."),
     Replacement(
         "weberror.evalexception",
         "simpycity_template.pylons_py3.errors",
@@ -518,6 +511,53 @@ CORRECTIONS = [
 
 # WebHelpers
 CORRECTIONS += [
+    Correction(
+        "a base that no class there has",
+        "webhelpers.html.builder",
+        why="UserDict's mix-in is gone.",
+        old="from UserDict import DictMixin",
+        new="",
+    ),
+    *(
+        Correction(
+            "what re makes of a literal",
+            f"webhelpers.{module}",
+            why="It was a literal on Python 2, and what was put into it was escaped; see "
+            "`literal_re.py`. Without that lit_sub lets the tags of any text through.",
+            old="import re\n",
+            new="re = _py3.literal_re\n",
+        )
+        for module in ("html.builder", "html.tools", "html.converters", "text")
+    ),
+    Correction(
+        "bytes in HTML",
+        "webhelpers.html.builder",
+        why="They were text while they were ASCII, and a page would show b'...'.",
+        old="    from markupsafe import escape_silent as escape",
+        new="    escape = _py3.escape",
+    ),
+    Correction(
+        "bytes as a literal",
+        "webhelpers.html.builder",
+        why="They were text while they were ASCII, and a page would show b'...'.",
+        old="    __slots__ = ()",
+        new="    __slots__ = (); __new__ = _py3.new_literal",
+    ),
+    Correction(
+        "a literal as the content of a tag",
+        "webhelpers.html.builder",
+        why="Its characters were literals on Python 2, and would be escaped again.",
+        old='args = kw.pop("c")',
+        new='args = kw.pop("c"); args = list(map(literal, args)) '
+        "if isinstance(args, literal) else args",
+    ),
+    Correction(
+        "the id that is made of a name",
+        "webhelpers.html.tags",
+        why="It had the letters of ASCII alone, and style sheets and scripts go by it.",
+        old="re.sub(r'(?!-)\\W', \"\", idstring)",
+        new="re.sub(r'(?a)(?!-)\\W', \"\", idstring)",
+    ),
     Correction(
         "the base of a dictionary",
         "webhelpers.util",

@@ -7,10 +7,12 @@ from configparser import ConfigParser
 from contextlib import suppress
 from types import SimpleNamespace
 
+from markupsafe import Markup, escape_silent
 from paste.deploy.converters import asbool
 from tempita import paste_script_template_renderer
 from webob.acceptparse import create_accept_header
 
+from simpycity_template.pylons_py3 import literal_re as literal_re
 from simpycity_template.pylons_py3.corrections import correct
 from simpycity_template.pylons_py3.plugins import plugin
 
@@ -188,6 +190,18 @@ class AcceptedTypes:
 
     def __contains__(self, media_type):
         return bool(self._header.acceptable_offers([media_type]))
+
+
+def escape(value):
+    """Return a value as HTML, as MarkupSafe does; bytes are text while they are ASCII."""
+    return escape_silent(value.decode("ascii") if isinstance(value, bytes) else value)
+
+
+def new_literal(kind, base="", encoding=None, errors="strict"):
+    """Make a literal; of bytes, too, while they are ASCII."""
+    if encoding is None and isinstance(base, bytes):
+        encoding = "ascii"
+    return Markup.__new__(kind, base, encoding, errors)
 
 
 class NullTranslations(gettext.NullTranslations):

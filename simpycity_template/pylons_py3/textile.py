@@ -16,7 +16,9 @@ class Textiler:
             from textile import textile, textile_restricted
         except ImportError:
             raise ImportError("Textile needs a package: pip install textile") from None
-        return textile_restricted(self._text) if sanitize else textile(self._text)
+        if sanitize:
+            return textile_restricted(self._text, lite=False, noimage=False)
+        return textile(self._text)
 
 
 def textile(text, sanitize=False):

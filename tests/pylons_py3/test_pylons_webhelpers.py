@@ -57,13 +57,16 @@ def test_a_module_that_is_not_carried_says_what_to_use_instead(name):
         importlib.import_module(name)
 
 
-def test_literals_are_those_of_webhelpers2():
-    from webhelpers.html import HTML, escape, literal
-    from webhelpers2.html import literal as kept
+def test_a_replacement_in_a_literal_is_escaped():
+    from webhelpers.html import HTML, lit_sub, literal
 
-    assert literal is kept
-    assert HTML.a("<", href="/x") == '<a href="/x">&lt;</a>'
-    assert isinstance(escape("<"), literal)
+    text = literal("a <i>x</i> b")
+    assert lit_sub("x", "<script>", text) == "a <i>&lt;script&gt;</i> b"
+    assert lit_sub("(?P<it>x)", r"<\g<it>>\\", text) == "a <i>&lt;x&gt;\\</i> b"
+    assert lit_sub("x", literal("<b>"), text) == "a <i><b></i> b"
+    assert lit_sub("<i>", lambda match: HTML.b(match.group()), text) == "a <b><i></b>x</i> b"
+    assert lit_sub("x", lambda match: "<" + match["it"], text.replace("x", "y")) == "a <i>y</i> b"
+    assert isinstance(lit_sub("x", "", text), literal)
 
 
 def test_a_select_takes_pairs_of_value_and_label():
