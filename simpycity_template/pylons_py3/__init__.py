@@ -6,6 +6,9 @@
     translation.py   Python 2 source to Python 3 source, line by line
     corrections.py   the list of what is corrected, and why
     runtime.py       what corrected lines call
+    wsgi_text.py     text of WSGI, of which each character stands for a byte
+    responses.py     what WebOb's responses take
+    nose/            what tests take from nose
     literal_re.py    re, for which a piece of a literal is a literal, as it was
     cli_errors.py    what paster says of a mistake, in place of a traceback
     errors.py        the debugger and the error handler, in WebError's place

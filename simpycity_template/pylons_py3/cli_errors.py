@@ -116,7 +116,7 @@ def sentence(error: Exception) -> str | None:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     # PasteDeploy's, around the server that an INI file names.
     if server := _called(frames, "paste.deploy.loadwsgi", "server_wrapper"):
-        return _of_server(error, server.f_locals["context"], frames[-1].f_globals["__name__"])
+        return _of_server(error, server.f_locals["context"], frames[-1].f_globals.get("__name__", ""))
     if not _is_of_paste(frames):
         return None
     if isinstance(error, EOFError):
@@ -131,7 +131,7 @@ def sentence(error: Exception) -> str | None:
 def _called(frames: list[FrameType], module: str, name: str) -> FrameType | None:
     """Return the first call of a function that an error came through."""
     for frame in frames:
-        if (frame.f_globals["__name__"], frame.f_code.co_name) == (module, name):
+        if (frame.f_globals.get("__name__", ""), frame.f_code.co_name) == (module, name):
             return frame
     return None
 

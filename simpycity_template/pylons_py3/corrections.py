@@ -38,6 +38,11 @@ REPLACEMENTS = [
         why="It needs sgmllib, which is gone; the textile package is its kept successor.",
     ),
     Replacement(
+        "nose",
+        "simpycity_template.pylons_py3.nose",
+        why="nose 1.3.7 cannot be imported on current Pythons, and tests take their assertions from it.",
+    ),
+    Replacement(
         "weberror.evalexception",
         "simpycity_template.pylons_py3.errors",
         why="The debugger is backlash's, the kept successor of WebError's.",
@@ -141,11 +146,12 @@ CORRECTIONS = [
         new="isinstance(response, bytes)",
     ),
     Correction(
-        "an action that returns pieces of text",
+        "an action that returns pieces of text, or a WSGI application",
         "pylons.controllers.core",
-        why="A WSGI server takes only bytes; on Python 2 pieces of str were that.",
+        why="A WSGI server takes only bytes; on Python 2 pieces of str were that. An application "
+        "that was made a body answered, too, but began its answer a second time.",
         old="py_response.app_iter = response",
-        new="py_response.app_iter = _py3.encoded(response, py_response.charset, "
+        new="py_response = _py3.with_body(py_response, response, "
         "environ.get('pylons.action_method', self))",
     ),
     Correction(
@@ -238,9 +244,31 @@ CORRECTIONS = [
     Correction(
         "the address of a redirect",
         "pylons.controllers.util",
-        why="A header is text of which each character stands for a byte (PEP 3333).",
-        old="location=url.encode('utf-8')",
-        new="location=url.encode('utf-8').decode('latin-1')",
+        why="A header is text of which each character stands for a byte (PEP 3333), and the page "
+        "showed these.",
+        old="raise exc(location=url.encode('utf-8'))",
+        new="raise _py3.redirection(exc, url)",
+    ),
+    Correction(
+        "text in a response without a charset",
+        "pylons.controllers.util",
+        why="On Python 2 str was bytes, which need none; WebOb refused it.",
+        old="class Response(WebObResponse):",
+        new="class Response(_py3.taking_text(WebObResponse)):",
+    ),
+    Correction(
+        "a form in bytes that is filled in",
+        "pylons.decorators",
+        why="FormEncode takes text.",
+        old="return htmlfill.render(response,",
+        new="return htmlfill.render(_py3.decoded(response, request.charset),",
+    ),
+    Correction(
+        "sorting translations that are made later",
+        "pylons.i18n.translation",
+        why="On Python 2 everything had an order.",
+        old="class LazyString(object):",
+        new="class LazyString(_py3.Sortable):",
     ),
     Correction(
         "the body of the page for tests",
@@ -305,9 +333,9 @@ CORRECTIONS = [
     Correction(
         "a JSON-RPC call that leaves out an argument",
         "pylons.controllers.jsonrpc",
-        why="Python 3 says it in other words.",
+        why="Python 3 says it in other words, and says them of a call inside the method, too.",
         old="if 'takes at least' in str(e):",
-        new="if 'required positional argument' in str(e):",
+        new="if _py3.is_of_call(e):",
     ),
     # Translations
     Correction(
@@ -429,9 +457,9 @@ CORRECTIONS = [
         "                'Try running python setup.py egg_info to regenerate that file\\n')",
     ),
     Correction(
-        "nose",
+        "Pylons' plugin for nose",
         "pylons.test",
-        why="nose 1.3.7 cannot be imported on Python 3.12 and later; tests run with pytest.",
+        why="pytest has one of ours.",
         old="import nose.plugins\n",
         new="nose = _py3.nose\n",
     ),
@@ -622,7 +650,7 @@ CORRECTIONS += [
         "webhelpers.constants",
         why="The file says Latin-1 and is UTF-8, which showed once str was not bytes.",
         old="    _country_codes = e",
-        new="    _country_codes = [(code, _py3.from_utf8(name)) for code, name in e]",
+        new="    _country_codes = [(code, _py3.to_text(name)) for code, name in e]",
     ),
     Correction(
         "the first bytes of a picture",
@@ -670,6 +698,76 @@ CORRECTIONS += [
 
 # Other packages, which may correct it themselves in a later release.
 CORRECTIONS += [
+    Correction(
+        "what is raised where an object is not there",
+        "paste.registry",
+        why="hasattr(c, 'user') outside of a request was False on Python 2, whatever was raised.",
+        old="import paste.util.threadinglocal as threadinglocal\n",
+        new="import paste.util.threadinglocal as threadinglocal; "
+        "_NotThere = type('NotThere', (TypeError, AttributeError), {})\n",
+    ),
+    Correction(
+        "an object that is not there",
+        "paste.registry",
+        why="It was a TypeError alone; see above.",
+        old="raise TypeError(\n                    'No object (name: %s)",
+        new="raise _NotThere(\n                    'No object (name: %s)",
+    ),
+    # Paths are text of WSGI, of which each character stands for a byte (PEP 3333).
+    Correction(
+        "the path of a request",
+        "paste.httpserver",
+        why="It was decoded as UTF-8, and what decodes it again failed.",
+        old="path = unquote(path)",
+        new="path = unquote(path, 'latin-1')",
+    ),
+    Correction(
+        "the address of a request",
+        "paste.request",
+        why="Each byte of the path was quoted as a character.",
+        old="url += quote(environ.get('SCRIPT_NAME',''))",
+        new="url += quote(environ.get('SCRIPT_NAME',''), encoding='latin-1')",
+    ),
+    Correction(
+        "the path in the address of a request",
+        "paste.request",
+        why="Each byte of the path was quoted as a character.",
+        old="url += quote(environ.get('PATH_INFO',''))",
+        new="url += quote(environ.get('PATH_INFO',''), encoding='latin-1')",
+    ),
+    Correction(
+        "static files whose names are not ASCII",
+        "paste.urlparser",
+        why="They were not found.",
+        old="            filename = request.path_info_pop(environ)\n"
+        "        full = self.normpath(",
+        new="            from simpycity_template.pylons_py3.wsgi_text import to_file_name; "
+        "filename = to_file_name(request.path_info_pop(environ))\n"
+        "        full = self.normpath(",
+    ),
+    Correction(
+        "files of a folder whose names are not ASCII",
+        "paste.fileapp",
+        why="They were not found.",
+        old="path = os.path.join(self.path, path_info.lstrip('/'))",
+        new="from simpycity_template.pylons_py3.wsgi_text import to_file_name; "
+        "path = os.path.join(self.path, to_file_name(path_info.lstrip('/')))",
+    ),
+    Correction(
+        "the address of a route that redirects",
+        "routes.middleware",
+        why="Each byte of the path was quoted as a character.",
+        old="location = url(route_name, **match)",
+        new="from simpycity_template.pylons_py3.wsgi_text import all_to_text; "
+        "location = url(route_name, **all_to_text(match))",
+    ),
+    Correction(
+        "the zone of dates in headers",
+        "paste.httpheaders",
+        why="HTTP asks for GMT, and it was -0000.",
+        old="return (formatdate(time),)",
+        new="return (formatdate(time, usegmt=True),)",
+    ),
     Correction(
         "a project without a websetup module",
         "paste.util.import_string",

@@ -4,7 +4,6 @@ import code
 import gettext
 import sys
 from configparser import ConfigParser
-from contextlib import suppress
 from types import SimpleNamespace
 
 from markupsafe import Markup, escape_silent
@@ -15,6 +14,10 @@ from webob.acceptparse import create_accept_header
 from simpycity_template.pylons_py3 import literal_re as literal_re
 from simpycity_template.pylons_py3.corrections import correct
 from simpycity_template.pylons_py3.plugins import plugin
+from simpycity_template.pylons_py3.responses import redirection as redirection
+from simpycity_template.pylons_py3.responses import taking_text as taking_text
+from simpycity_template.pylons_py3.wsgi_text import all_to_text
+from simpycity_template.pylons_py3.wsgi_text import to_text as to_text
 
 
 def to_bytes(value):
@@ -22,13 +25,9 @@ def to_bytes(value):
     return value.encode("utf-8") if isinstance(value, str) else value
 
 
-def from_utf8(text):
-    """Decode text of which each character stands for a byte of UTF-8.
-
-    Raises:
-        UnicodeError: where it was something else.
-    """
-    return text.encode("latin-1").decode("utf-8")
+def decoded(value, charset):
+    """Return bytes as text, and anything else as it is."""
+    return value.decode(charset or "utf-8") if isinstance(value, bytes) else value
 
 
 def owner(function):
@@ -40,6 +39,23 @@ def owner(function):
     if not name or name.endswith("<locals>"):
         return None
     return SimpleNamespace(__module__=function.__module__, __name__=name.rpartition(".")[2])
+
+
+def with_body(response, body, maker):
+    """Return the response with a body; or the body, where it is an application that answers itself.
+
+    Arguments:
+        response: Pylons' own.
+        body: what an action returned.
+        maker: the action.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if callable(body):
+        return body
+    response.app_iter = encoded(body, response.charset, maker)
+    return response
 
 
 def encoded(body, charset, maker):
@@ -150,10 +166,7 @@ class Following:
 def routing_args(environ):
     """Decode what Routes found in the path, and return its result."""
     generator, match = environ["wsgiorg.routing_args"]
-    for name, value in match.items():
-        if isinstance(value, str):
-            with suppress(UnicodeError):
-                match[name] = from_utf8(value)
+    match.update(all_to_text(match))
     return generator, match
 
 
@@ -180,6 +193,26 @@ def first_match(accept, offers):
         if offer is None or accept.acceptable_offers([offer]):
             return offer
     return offers[0] if offers else None
+
+
+def is_of_call(error):
+    """Tell whether a TypeError says that a method was called without an argument of its own."""
+    trace = error.__traceback__
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    # That of a call inside the method was raised there.
+    called_by_pylons = trace.tb_frame.f_globals.get("__name__", "").startswith("pylons.")
+    return called_by_pylons and "required positional argument" in str(error)
+
+
+class Sortable:
+    """What has an order as text."""
+
+    def __lt__(self, other):
+        return str(self) < str(other)
+
+    def __gt__(self, other):
+        return str(self) > str(other)
 
 
 class AcceptedTypes:

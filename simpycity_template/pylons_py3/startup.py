@@ -8,7 +8,7 @@ first import of a package that is named here. It loads nothing else, and leaves 
 import sys
 
 # The top-level packages of which modules are translated, corrected or replaced.
-PACKAGES = frozenset({"pylons", "webhelpers", "weberror", "paste"})
+PACKAGES = frozenset({"pylons", "webhelpers", "weberror", "paste", "routes", "nose"})
 
 
 class Finder:

@@ -152,3 +152,41 @@ def test_a_body_that_no_error_document_reads_is_closed_with_the_document():
     assert (list(body), closed) == ([b"document"], [])
     body.close()
     assert closed == [b"document", b"missing"]
+
+
+def test_a_global_has_no_attributes_outside_of_a_request():
+    from pylons import app_globals, request, session
+    from pylons import tmpl_context as c
+
+    assert not any(hasattr(one, "user") for one in (c, request, session, app_globals))
+    with pytest.raises(TypeError, match="No object .* has been registered"):
+        c.user  # noqa: B018
+
+
+def test_the_assertions_of_nose_can_be_imported():
+    from nose import SkipTest
+    from nose.plugins import skip
+    from nose.tools import assert_equal, assert_equals, assert_raises, eq_, ok_, raises, with_setup
+
+    assert skip.SkipTest is SkipTest
+    assert_equal({"a": 1}, {"a": 1})
+    assert_equals(1, 1)
+    ok_(True)
+    with assert_raises(AssertionError):
+        assert_equal(1, 2)
+    with assert_raises(AssertionError):
+        eq_(1, 2)
+    with assert_raises(AssertionError):
+        ok_(0)
+    calls = []
+
+    @with_setup(lambda: calls.append("before"), lambda: calls.append("after"))
+    @raises(KeyError)
+    def fails():
+        calls.append("test")
+        {}["x"]
+
+    fails()
+    assert calls == ["before", "test", "after"]
+    with pytest.raises(AssertionError, match="did not raise KeyError"):
+        raises(KeyError)(list)()

@@ -246,6 +246,16 @@ def test_an_error_of_the_application_keeps_its_traceback(tmp_path, monkeypatch, 
     assert sentence(caught.value) is None
 
 
+def test_an_error_of_generated_code_keeps_its_traceback(tmp_path, monkeypatch):
+    # Code like that has no module.
+    (tmp_path / "generated_application.py").write_text("exec('raise LookupError(1)', {})\n")
+    (tmp_path / "its.ini").write_text("[app:main]\nuse = call:generated_application:app\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(LookupError) as caught:
+        appconfig(f"config:{tmp_path}/its.ini")
+    assert sentence(caught.value) is None
+
+
 # --- questions ---
 
 

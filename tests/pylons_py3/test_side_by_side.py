@@ -1,23 +1,21 @@
 """What Python 2.7 answers and what ours answers, side by side; `python2/README.txt` says how it was asked."""
 
 import json
+import logging
 import os
 import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
 PYTHON2 = Path(__file__).with_name("python2")
-sys.path.insert(0, str(PYTHON2))
-
-from evaluate import IMPORTS, evaluate  # noqa: E402
-from expressions import expressions  # noqa: E402
 
 # Where the answers differ, and why that stays so. Each is needed.
-DIFFERENCES = {
+HELPERS = {
     r'b"by"': "Bytes are not text. HTML and literals take them while they are ASCII; nothing else does.",
     r"(urlify|iri_to_uri|HTML\.comment|mail_to|format_number)\(.*\\u00f6": (
         "An error of Python 2, where a text was encoded as ASCII."
@@ -32,43 +30,80 @@ DIFFERENCES = {
     r"iri_to_uri\((5|1\.5|True)\)": "Another exception of what is no text.",
     r"(urlify|iri_to_uri)\(literal": "What quotes an address returns text.",
 }
+VISITS = {
+    r"HEAD /hello/(resp|resp_json|app|data|wsgi_fn) ": (
+        "An application that an action returns answers HEAD itself; it was not asked."
+    ),
+    r"HEAD /hello/number ": "What is no body is an error, also where no body is sent.",
+    r"/hello/resp_json_u[/? ]": "Text is UTF-8 where there is no charset; unicode was an error.",
+    r"/hello/(abort_|abort_h|notfound|raise_|_private)\?.*a=%F6|\xf6=\xe4": "What is not UTF-8 raised an error outside of the application.",
+    r"/hello/redir(2|_u)[/? ]": "The page shows the address as it reads, with quotes that are quoted.",
+    r"/hello/langs[/? ]": "WebOb 1.7 took the default language apart, and took any text for one.",
+    r"/hello/match[/? ]": "WebOb 1.7 had no first_match any more, and Pylons failed.",
+    r"/hello/bcached/%C3%B6 ": "The key of a cache may be any text.",
+    r"/hello/secure2\?": "The page of a redirect lost what looks like a tag in its address.",
+    r"/hello/token[/? ]": "A random number, of one digit more or less.",
+    r"/hello/lazysort[/? ]": "They had the order of their places in memory.",
+    r"/hello/signed .*(s=abc|session)": "What is no base 64 raised an error.",
+    r"/hello/(post_|params) .*multipart": "An empty file is bytes, and a name is text.",
+}
 
 
-def differs(expression: str) -> bool:
-    return any(re.search(pattern, expression) for pattern in DIFFERENCES)
+def is_of(differences, asked):
+    return any(re.search(pattern, asked) for pattern in differences)
+
+
+def as_text(visit):
+    """A request as one line, to search in."""
+    method, headers = visit.get("method", "GET"), visit.get("headers", "")
+    return f"{method} {visit['url']} {headers} {visit.get('jar', '')}"
 
 
 @pytest.fixture(scope="module")
-def ours():
-    names = {}
-    exec(IMPORTS, names)
-    return {one: evaluate(one, names) for one in expressions()}
+def modules():
+    """The modules of `python2`, of which the names are not for all tests."""
+    sys.path.insert(0, str(PYTHON2))
+    import evaluate
+    import helpers
+    import serve
+    import visits
+
+    yield {"evaluate": evaluate, "helpers": helpers, "serve": serve, "visits": visits}
+    sys.path.remove(str(PYTHON2))
+    logging.getLogger("pylons").setLevel(logging.NOTSET)
 
 
-@pytest.fixture(scope="module")
-def recorded():
-    answers = json.loads((PYTHON2 / "helpers.json").read_text())
-    return dict(zip(expressions(), answers, strict=True))
+@pytest.fixture(scope="module", params=["helpers", "visits"])
+def asked(request, modules):
+    """What was asked, its differences, what Python 2.7 answered, and what ours does."""
+    recorded = json.loads((PYTHON2 / f"{request.param}.json").read_text())
+    if request.param == "helpers":
+        expressions = modules["helpers"].expressions()
+        ours = modules["evaluate"].answers(expressions)
+        return list(zip(expressions, recorded, ours, strict=True)), HELPERS
+    logging.getLogger("pylons").setLevel(logging.CRITICAL)
+    visits = list(modules["visits"].requests())
+    # As JSON has it.
+    ours = json.loads(json.dumps(modules["serve"].answers(visits)))
+    return list(zip(map(as_text, visits), recorded, ours, strict=True)), VISITS
 
 
-def test_helpers_answer_as_on_python_2(ours, recorded):
-    assert len(recorded) > 2000
-    wrong = {
-        one: (recorded[one], ours[one])
-        for one in recorded
-        if ours[one] != recorded[one] and not differs(one)
-    }
-    assert wrong == {}
+def test_the_answers_are_those_of_python_2(asked):
+    answers, differences = asked
+    assert len(answers) > 1000
+    wrong = [one for one in answers if one[1] != one[2] and not is_of(differences, one[0])]
+    assert wrong == []
 
 
-@pytest.mark.parametrize("pattern", DIFFERENCES)
-def test_each_difference_of_the_helpers_is_still_one(ours, recorded, pattern):
-    others = [one for one in DIFFERENCES if one != pattern]
-    assert any(
-        ours[one] != recorded[one]
-        for one in recorded
-        if re.search(pattern, one) and not any(re.search(other, one) for other in others)
-    )
+def test_each_difference_is_still_one(asked):
+    answers, differences = asked
+    for pattern in differences:
+        others = [one for one in differences if one != pattern]
+        assert any(
+            recorded != ours
+            for question, recorded, ours in answers
+            if re.search(pattern, question) and not is_of(others, question)
+        ), pattern
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +118,8 @@ def python2(pytestconfig):
     program = next(filter(None, homes), None)
     if program is None:
         pytest.skip("needs a Python 2.7; PYTHON2 names one")
-    packages = Path(pytestconfig.cache.mkdir("python2"))
+    wanted = (PYTHON2 / "requirements.txt").read_bytes()
+    packages = Path(pytestconfig.cache.mkdir(f"python2-{crc32(wanted)}"))
     if not (packages / "pylons").exists():
         pip = [program, "-m", "pip", "install", "--quiet", "--target", str(packages)]
         done = subprocess.run(
@@ -96,17 +132,32 @@ def python2(pytestconfig):
     def run(script, given):
         done = subprocess.run(
             [program, str(PYTHON2 / script)],
-            input=given,
+            input=json.dumps(given),
             capture_output=True,
             text=True,
             env=environment,
         )
         assert done.returncode == 0, done.stderr
-        return done.stdout
+        return json.loads(done.stdout)
 
     return run
 
 
 @pytest.mark.process
-def test_what_is_recorded_is_what_python_2_answers(python2, recorded):
-    assert json.loads(python2("evaluate.py", json.dumps(list(recorded)))) == list(recorded.values())
+def test_the_recorded_answers_of_helpers_are_those_of_python_2(python2, modules):
+    recorded = json.loads((PYTHON2 / "helpers.json").read_text())
+    assert python2("evaluate.py", modules["helpers"].expressions()) == recorded
+
+
+@pytest.mark.process
+def test_the_recorded_answers_of_the_application_are_those_of_python_2(python2, modules):
+    recorded = json.loads((PYTHON2 / "visits.json").read_text())
+    visits = list(modules["visits"].requests())
+    answers = python2("serve.py", visits)
+    random = r"/hello/(token|lazysort)[/? ]"
+    differ = [
+        one
+        for one in zip(map(as_text, visits), answers, recorded, strict=True)
+        if one[1] != one[2] and not re.search(random, one[0])
+    ]
+    assert differ == []

@@ -63,9 +63,13 @@ def evaluate(expression, names):
         return {"error": type(error).__name__}
 
 
-if __name__ == "__main__":
+def answers(expressions):
+    """Return the answers to expressions."""
     names = {}
     exec(IMPORTS, names)
+    return [evaluate(expression, names) for expression in expressions]
+
+
+if __name__ == "__main__":
     read = sys.stdin.read()
-    expressions = json.loads(read.decode("utf-8") if PYTHON_2 else read)
-    json.dump([evaluate(expression, names) for expression in expressions], sys.stdout)
+    json.dump(answers(json.loads(read.decode("utf-8") if PYTHON_2 else read)), sys.stdout)

@@ -1,0 +1,3 @@
+"""`nose.plugins.skip`."""
+
+from unittest import SkipTest as SkipTest

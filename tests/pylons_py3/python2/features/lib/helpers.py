@@ -1,0 +1,3 @@
+from webhelpers.html.tags import *
+from webhelpers.html import literal, escape
+from pylons import url
