@@ -11,7 +11,7 @@ DEV_EXTRAS := embedded jinja2 genshi test docs dev
 LOCK := .
 INSTALL = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet install \
   --constraint $(LOCK)/constraints.txt
-SOURCES = setup.py pyproject.toml $(LOCK)/constraints.txt $(LOCK)/psycopg2-from-binary/pyproject.toml
+SOURCES = setup.py pyproject.toml simpycity_template_pylons_py3.pth $(LOCK)/constraints.txt $(LOCK)/psycopg2-from-binary/pyproject.toml
 
 .PHONY: help demo test test-stress check test-all soak odd-requests lint docs screenshots bench lock test-latest test-oldest clean
 

@@ -198,6 +198,7 @@ setup(
         "paste.global_paster_command": [
             "connections = simpycity_template.paster.connections:ConnectionsCommand",
             "functions = simpycity_template.paster.functions:FunctionsCommand",
+            "moving = simpycity_template.paster.moving:MovingCommand",
             "schema = simpycity_template.paster.schema:SchemaCommand",
         ],
         "simpycity_template.pylons_py3": [

@@ -1,7 +1,12 @@
 """Sphinx configuration."""
 
+import re
+
 from paste.script.command import Command
 from paste.script.templates import Template
+from sphinx.util.docutils import SphinxDirective
+
+from simpycity_template.pylons_py3 import moving
 
 project = "simpycity_template"
 extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon"]
@@ -46,5 +51,29 @@ def _indented(text):
     return [f"    {line}" for line in text.splitlines()]
 
 
+class Advices(SphinxDirective):
+    """A table of what to change in an application of Python 2, from the list that is searched for."""
+
+    required_arguments = 1
+
+    def run(self):
+        """Return the table."""
+        rows = {
+            "code": [one for one in moving.IN_CODE if not one.early],
+            "early": [one for one in moving.IN_CODE if one.early],
+            "templates": moving.IN_TEMPLATES,
+            "requirements": [
+                moving.Advice(name, instead, "") for name, instead in moving.REQUIREMENTS.items()
+            ],
+        }[self.arguments[0]]
+        lines = [".. list-table::", "   :header-rows: 1", "   :widths: 50 50", ""]
+        lines += ["   * - in the application", "     - instead"]
+        for row in rows:
+            instead = re.sub(r"([\\*`_|])", r"\\\1", row.instead)
+            lines += [f"   * - ``{row.seen}``", f"     - {instead}"]
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
 def setup(app):
+    app.add_directive("advices", Advices)
     app.connect("autodoc-process-docstring", add_usage)

@@ -783,6 +783,13 @@ CORRECTIONS += [
         new="in list(sys.modules.values()):",
     ),
     Correction(
+        "`paster moving` in the folder of an application",
+        "paste.script.command",
+        why="It is for applications whose requirements are not installed, and must not ask for them.",
+        old="pluginlib.find_egg_info_dir(os.getcwd())",
+        new="sys.argv[1:2] != ['moving'] and pluginlib.find_egg_info_dir(os.getcwd())",
+    ),
+    Correction(
         "a mistake in what paster was asked",
         "paste.script.command",
         why="It ended in a traceback through PasteScript; now `cli_errors.py` says it in a sentence.",

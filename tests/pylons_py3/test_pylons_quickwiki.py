@@ -19,7 +19,7 @@ pytestmark = pytest.mark.process
 
 # What the page has one type. First it installs; here the folder is put on the path. At last it
 # serves, as README.txt does.
-[*_, DESCRIBE], TRANSLATE, [TEST, _] = (
+[*_, DESCRIBE], [LOOK, TRANSLATE, COMPILE], [TEST, _] = (
     typed(block.text) for block in blocks("docs/moving.rst", "console")
 )
 
@@ -95,21 +95,25 @@ def quickwiki(pytestconfig, tmp_path_factory) -> Path:
 
 
 def move_to_python3(folder: Path) -> None:
-    """Do what its owner would: change the lines above, and translate the rest."""
+    """Do what its owner would: look, change the lines above, and translate the rest."""
+    listed = subprocess.run(in_python(LOOK), cwd=folder, capture_output=True, text=True)
+    assert listed.returncode == 1, listed.stderr
     for change in CHANGES:
+        assert f"    {change.file}:" in listed.stdout, change
         path = folder / change.file
         text = path.read_text(encoding="utf-8")
         assert change.old in text, change
         path.write_text(text.replace(change.old, change.new), encoding="utf-8")
-    for command in TRANSLATE:
-        subprocess.run(in_python(command), cwd=folder, check=True, capture_output=True)
+    # It lists again what may be right now.
+    done = subprocess.run(in_python(TRANSLATE), cwd=folder, capture_output=True, text=True)
+    assert done.returncode in (0, 1), done.stderr
+    subprocess.run(in_python(COMPILE), cwd=folder, check=True, capture_output=True)
 
 
 def in_python(command: str) -> list[str]:
     """A command of the page, for this interpreter."""
-    python, *arguments = command.replace("yourpackage", "quickwiki").split()
-    assert python == "python"
-    return [sys.executable, *arguments]
+    program, *arguments = command.replace("yourpackage", "quickwiki").split()
+    return [{"python": sys.executable, "paster": PASTER}[program], *arguments]
 
 
 def environ(folder: Path) -> dict[str, str]:
