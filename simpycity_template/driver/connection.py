@@ -31,6 +31,7 @@ from simpycity_template.driver.state import (
     READY,
 )
 from simpycity_template.driver.terminate import cancel, terminate_deadline
+from simpycity_template.driver.traced_cursor import traced
 from simpycity_template.process import fork, interrupt
 
 # What this class overrides, as psycopg2 has it.
@@ -64,6 +65,7 @@ class Connection(extensions.connection):
         owner: who has it now; an object of the pool, None while idle.
         handed_out: whether anybody but this package may have it.
         proxy: what a monitoring agent's ``psycopg2.connect()`` returned in its place, or None.
+        tracer: the class of cursors by which an agent sees statements, or None.
         opened, answered, looked: when it was opened, when the server answered last, and when the
             socket was looked at last, in seconds of the monotonic clock.
         backend_pid: the server's process.
@@ -88,6 +90,7 @@ class Connection(extensions.connection):
         "process",
         "proxy",
         "state",
+        "tracer",
         "was_read_only",
     )
 
@@ -96,6 +99,7 @@ class Connection(extensions.connection):
         self.handed_out = False
         self.owner: Any = None
         self.proxy: Any = None
+        self.tracer: Any = None
         self._cursor: Any = None
         self.idle_since = 0.0
         try:
@@ -287,6 +291,8 @@ class Connection(extensions.connection):
 
     def open_cursor(self, factory: Any) -> Any:
         """Open a cursor of a class whose ``execute()`` sends through ``merged_begin``."""
+        if self.tracer is not None:
+            factory = traced(factory, self.tracer)
         if self.proxy is None:
             # As psycopg2's cursor() does it in the end.
             return factory(self)

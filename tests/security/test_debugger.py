@@ -26,7 +26,7 @@ def console(text):
     return {"frm": frame, "s": re.search(r'SECRET = "(\w+)"', text)[1]}
 
 
-def evaluation(text, command="6 * 7"):
+def evaluation(text, command="7 * 1000003"):
     """The path that evaluates an expression in the last frame of a debugger's page."""
     page = console(text)
     return f"/?__debugger__=yes&frm={page['frm']}&s={page['s']}&cmd={quote(command)}"
@@ -79,7 +79,7 @@ def test_the_console_evaluates_in_a_frame_and_shows_html_as_text(browser, addres
         "arguments[0].click()", frame.find_element(By.CSS_SELECTOR, "img[title*=shell]")
     )
     command = frame.find_element(By.XPATH, "..").find_element(By.CSS_SELECTOR, ".console input")
-    for text, shown in (("6 * 7", "42"), ("chr(60) + 'b id=bold>x'", "<b id=bold>x")):
+    for text, shown in (("7 * 1000003", "7000021"), ("chr(60) + 'b id=bold>x'", "<b id=bold>x")):
         as_soon_as_possible(browser, lambda text=text: command.send_keys(text + "\n"))
         browser.find_element(
             By.XPATH, f"//*[contains(@class, 'output')]//span[contains(., '{shown}')]"
@@ -100,7 +100,7 @@ def test_no_other_page_can_frame_it_or_read_it(address):
     assert nonce not in ask(address, failing())[2]
     # What the console answers is HTML, too.
     _, headers, answer = ask(address, evaluation(page))
-    assert "42" in answer
+    assert "7000021" in answer
     assert headers["Content-Security-Policy"].startswith("default-src 'none'; ")
 
 
@@ -108,8 +108,8 @@ def test_without_the_secret_nothing_is_evaluated(address):
     right = evaluation(ask(address, failing())[2])
     wrong = re.sub("&s=.", "&s=_", right)
     for path in (wrong, re.sub("&s=[^&]*", "", right), right.replace("frm=", "frm=1")):
-        assert "42" not in ask(address, path)[2]
-    assert "42" in ask(address, right)[2]
+        assert "7000021" not in ask(address, path)[2]
+    assert "7000021" in ask(address, right)[2]
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_who_may_be_somebody_else_gets_no_traceback_and_no_console(address, head
     assert status == 500
     assert "geheim" not in page and "SECRET" not in page and "Traceback" not in page
     assert "its traceback is in the log" in page
-    assert "42" not in ask(address, evaluate, **headers)[2]
-    assert "42" in ask(address, evaluate)[2]
+    assert "7000021" not in ask(address, evaluate, **headers)[2]
+    assert "7000021" in ask(address, evaluate)[2]
 
 
 @pytest.mark.parametrize("host", ["localhost:5000", "app.localhost", "127.0.0.1", "[::1]:5000"])

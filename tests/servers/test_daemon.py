@@ -42,7 +42,7 @@ class Daemon:
         """Wait until a process serves, and return it."""
         until(lambda: answers(self.address))
         (process,) = self.first().children()
-        assert "is running" in Visitor(self.address).get("/")
+        assert "is running" in Visitor(self.address).get("/"), self.log()
         return process
 
     def processes(self) -> list[psutil.Process]:

@@ -1,0 +1,99 @@
+"""An application under each monitoring agent: all promises hold, and the agent sees its statements.
+
+The agents are the real ones, and reach no server of theirs.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from zlib import crc32
+
+import psycopg2
+import pytest
+
+pytestmark = [pytest.mark.process, pytest.mark.slow]
+
+AGENTS = Path(__file__).with_name("agents")
+
+SEEING = [
+    "opentelemetry", "opentelemetry_with_comments", "appsignal", "elastic", "newrelic", "ddtrace",
+    "aikido",
+]  # fmt: skip
+# These trace SQL in other libraries only.
+OTHERS = ["sentry", "scout"]
+
+STATEMENTS = [
+    "SELECT * FROM get_row(%s)",
+    "INSERT INTO kept VALUES (1)",
+    "SELECT count(*) FROM kept",
+    "SELECT * FROM get_row(%s)",
+    "INSERT INTO kept VALUES (2)",
+    "SELECT count(*) FROM kept",
+]
+
+SCHEMA = """
+CREATE FUNCTION get_row(i int) RETURNS TABLE (n int) LANGUAGE sql AS 'SELECT i';
+CREATE TABLE kept (n int);
+"""
+
+
+@pytest.fixture(scope="module")
+def packages(pytestconfig):
+    """Where the agents are installed: together they need versions that nothing else does."""
+    wanted = AGENTS / "requirements.txt"
+    folder = Path(pytestconfig.cache.mkdir(f"agents-{crc32(wanted.read_bytes())}"))
+    if not (folder / "ddtrace").exists():
+        install(folder, "--only-binary=:all:", "-r", str(wanted))
+    return folder
+
+
+def install(folder, *wanted):
+    """Install packages into a folder, or skip the test."""
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
+    done = subprocess.run([*pip, *wanted], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"{wanted[-1]} cannot be installed here: {done.stderr.strip()[-200:]}")
+
+
+@pytest.fixture(params=SEEING + OTHERS)
+def agent(request):
+    """An agent's name."""
+    return request.param
+
+
+@pytest.fixture
+def under(agent, packages, dsn):
+    """What an agent saw of the application, and what held."""
+    if agent == "aikido" and not any(packages.glob("pytricia*.so")):
+        # It has to be compiled.
+        install(packages, "pytricia==1.3.0")
+    link = psycopg2.connect(dsn)
+    with link, link.cursor() as cursor:
+        cursor.execute(SCHEMA)
+    link.close()
+    done = subprocess.run(
+        [sys.executable, str(AGENTS / "run.py"), agent, dsn],
+        env={**os.environ, "PYTHONPATH": str(packages)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def test_the_promises_hold_and_the_agent_sees_the_statements(agent, under):
+    assert under["held"] == {
+        "row": 1,
+        "transaction": "in transaction",
+        "uncommitted": 0,
+        "of conn": [[2]],
+        "limit": "held",
+        "committed": 1,
+        "transaction by itself": "in transaction",
+        "in use": ["idle"],
+    }
+    # Without BEGIN, and without the comment that says who sends them.
+    assert under["seen"] == (STATEMENTS if agent in SEEING else None)
