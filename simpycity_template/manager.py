@@ -21,6 +21,7 @@ from simpycity_template.pool.pool import Pool
 from simpycity_template.process import fork
 from simpycity_template.scopes.block import ScopeBlock
 from simpycity_template.scopes.checkout import Checkout
+from simpycity_template.scopes.self_wait import self_waits
 from simpycity_template.scopes.stack import Stacks
 from simpycity_template.scopes.transaction import transaction
 from simpycity_template.settings import Settings
@@ -249,6 +250,9 @@ class Manager:
             checkout = Checkout(self._pool or self._new_pool(), scope, handle)
             if handle is not self._handle:
                 handle.taken = checkout
+                scope.several = True
+            if scope.several:
+                self_waits.watch([*self.scopes.owners()], scope.thread)
         elif checkout.link.closed:
             checkout.replace(self._pool or self._new_pool(), scope, handle)
         return checkout

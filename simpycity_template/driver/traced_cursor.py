@@ -29,9 +29,10 @@ class Traceable(extensions.cursor):
 
 def tracer_of(connection: extensions.connection) -> Any:
     """Return the class that an agent has derived for a new connection, or None where there is none."""
-    factory = connection.cursor_factory
+    factory: Any = connection.cursor_factory
     if factory is Traceable:
-        connection.cursor_factory = None
+        # psycopg2's own again.
+        connection.cursor_factory = None  # type: ignore[assignment]
         return None
     # A function, or a class of something else, cannot be joined with ours.
     return factory if isinstance(factory, type) and issubclass(factory, Traceable) else None

@@ -40,6 +40,7 @@ class Owner:
         warned: whether ``hold_warning`` was already logged for it.
         lost: whether the connection broke inside a transaction.
         ended_elsewhere: whether its scope was ended in a thread that was not in it.
+        deadlock: what to say where its statement was cancelled because it waits for its own thread.
         comment: what its statements begin with; empty where ``tag_statements`` is off.
         dsn: of another database than the pool's; None for the pool's.
         isolation_level: of its transactions; None for the pool's.
@@ -52,6 +53,7 @@ class Owner:
         "_thread",
         "comment",
         "connection",
+        "deadlock",
         "dsn",
         "ended_elsewhere",
         "isolation_level",
@@ -86,7 +88,7 @@ class Owner:
         self.dsn = dsn
         self.isolation_level = isolation_level
         self.last_sql: str | None = None
-        self.comment = ""
+        self.comment = self.deadlock = ""
         self.warned = self.lost = self.ended_elsewhere = False
         self.connection: Connection | None = None
         self.served: threading.Event | None = None

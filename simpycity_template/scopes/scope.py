@@ -11,19 +11,21 @@ class Scope:
 
     Attributes:
         label: what the unit of work is called, ``"GET /notes/7"`` for example.
+        several: whether its thread may have more than one connection now.
         begun: whether somebody began it; False where a thread's first use did.
         ended: whether it was left for good, perhaps by another thread.
         thread: that has entered it last.
         checkouts: its connections, by the key of their handle.
     """
 
-    __slots__ = ("begun", "checkouts", "ended", "label", "thread")
+    __slots__ = ("begun", "checkouts", "ended", "label", "several", "thread")
 
     thread: threading.Thread
 
     def __init__(self, label: str, begun: bool = True) -> None:
         self.label = label
         self.begun = begun
+        self.several = False
         self.ended = False
         self.checkouts: dict[object, Checkout] = {}
 

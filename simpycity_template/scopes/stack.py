@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 
 from simpycity_template.process.thread_local import PerThread
+from simpycity_template.scopes.checkout import Checkout
 from simpycity_template.scopes.scope import Scope
 
 
@@ -64,6 +65,10 @@ class Stacks(PerThread[Stack]):
         """
         return self.current_or_new() if self.get() else None
 
+    def owners(self) -> list[Checkout]:
+        """What this thread has, in all of its scopes."""
+        return [one for scope in self.get() for one in list(scope.checkouts.values())]
+
     def current_or_new(self) -> Scope:
         """The current scope of this thread; where there is none, one that its first use begins.
 
@@ -83,6 +88,7 @@ class Stacks(PerThread[Stack]):
         if stack and stack[-1].ended:
             stack.forget_ended()
         scope.thread = stack.thread
+        scope.several = True if stack else False
         stack.append(scope)
 
     def leave_current(self, scope: Scope) -> bool:

@@ -1,0 +1,120 @@
+"""A statement that waits for its own thread gets an error, and no other statement does."""
+
+import re
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import psycopg2
+import pytest
+from simpycity.core import Raw
+from support import until
+
+from simpycity_template.scopes.self_wait import self_waits
+
+change = Raw("UPDATE counted SET n = n + 1")
+
+
+@pytest.fixture
+def counted(manager, dsn):
+    """Reads what was committed of a table with one row."""
+    link = psycopg2.connect(dsn)
+    link.autocommit = True
+    link.cursor().execute("CREATE TABLE counted (n int); INSERT INTO counted VALUES (0)")
+
+    def counted():
+        with link.cursor() as cursor:
+            cursor.execute("SELECT n FROM counted")
+            return cursor.fetchone()[0]
+
+    yield counted
+    link.close()
+
+
+def lines(error):
+    """The numbers of the lines of this file in an error."""
+    return list(map(int, re.findall(r"test_self_wait\.py:(\d+) in ", str(error.value))))
+
+
+def here():
+    """The number of the line that asks."""
+    return sys._getframe(1).f_lineno
+
+
+def test_a_nested_scope_that_waits_for_the_one_around_it_gets_an_error(manager, counted):
+    with manager.scope("the test"):
+        taken = here() + 1
+        change()
+        with manager.scope("the request"):
+            waits = here() + 2
+            with pytest.raises(psycopg2.errors.DeadlockDetected, match="its own thread") as error:
+                change()
+            assert "scope 'the request', now at " in str(error.value)
+            assert "waits for scope 'the test', whose connection was taken at" in str(error.value)
+            assert lines(error) == [waits, taken]
+            assert error.value.pgcode == "40P01"
+        manager.commit()
+    assert counted() == 1
+
+
+def test_a_handle_that_waits_for_another_of_its_scope_gets_an_error(manager, counted):
+    with manager.scope("job"):
+        change()
+        other = manager.open()
+        with pytest.raises(psycopg2.errors.DeadlockDetected, match="its own thread"):
+            other.execute("UPDATE counted SET n = 5")
+        other.rollback()
+        manager.commit()
+        other.execute("UPDATE counted SET n = n + 10")
+        other.commit()
+    assert counted() == 11
+
+
+def test_what_waits_for_another_thread_goes_on(manager, counted):
+    locked, looked = threading.Event(), threading.Event()
+
+    def hold():
+        with manager.scope("holder"):
+            change()
+            locked.set()
+            assert looked.wait(60)
+            manager.commit()
+
+    def wait():
+        # Two connections, so it is looked after, and none of them is the one it waits for.
+        with manager.scope("outer"):
+            Raw("SELECT 1")()
+            with manager.scope("inner"):
+                change()
+                manager.commit()
+
+    with ThreadPoolExecutor(2) as threads:
+        holder = threads.submit(hold)
+        assert locked.wait(60)
+        waiter = threads.submit(wait)
+        before = self_waits.looks
+        until(lambda: self_waits.looks > before + 3)
+        looked.set()
+        holder.result()
+        waiter.result()
+    assert counted() == 2
+
+
+def test_a_statement_that_takes_long_goes_on(manager):
+    with manager.scope("outer"):
+        Raw("SELECT 1")()
+        with manager.scope("inner"):
+            before = self_waits.looks
+            assert Raw("SELECT pg_sleep(1), 1 AS n")().fetchone()["n"] == 1
+            assert self_waits.looks > before
+
+
+def test_nobody_looks_where_no_thread_has_two_connections(manager):
+    with manager.scope("outer"), manager.scope("inner"):
+        Raw("SELECT 1")()
+    until(lambda: not self_waits._wanted.is_set())
+    before = self_waits.looks
+    with manager.scope("one"):
+        Raw("SELECT 1")()
+        assert not self_waits._wanted.is_set()
+    assert self_waits.looks == before
