@@ -1,15 +1,14 @@
 """The sessions of an application, as PostgreSQL sees them: of every process, on every host."""
 
-import os
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg2
 from psycopg2.extensions import connection as psycopg2_connection
-from psycopg2.extensions import parse_dsn
 from psycopg2.extras import NamedTupleCursor
 
 from simpycity_template.driver import sql_comment as tag
+from simpycity_template.driver.conninfo import defaults, told
 from simpycity_template.driver.sql_text import ends_alike, tokens
 from simpycity_template.pool.call_site import from_here
 
@@ -98,8 +97,7 @@ class Session:
 def connect(dsn: str) -> psycopg2_connection:
     """An autocommit connection of one's own, which is none of the application's."""
     options: dict[str, Any] = {"application_name": "simpycity_template sessions"}
-    if "connect_timeout" not in parse_dsn(dsn):
-        options["connect_timeout"] = CONNECT_TIMEOUT
+    options.update(defaults(dsn, CONNECT_TIMEOUT))
     link = psycopg2.connect(dsn, **options)
     link.autocommit = True
     return link
@@ -107,7 +105,7 @@ def connect(dsn: str) -> psycopg2_connection:
 
 def application_name(dsn: str, name: str) -> str:
     """What the sessions of a manager are called: as libpq chooses, or else as the manager."""
-    return parse_dsn(dsn).get("application_name") or os.environ.get("PGAPPNAME") or name
+    return told(dsn).get("application_name") or name
 
 
 def sessions(link: psycopg2_connection, application_name: str) -> list[Session]:

@@ -1,12 +1,11 @@
 """Where a manager's connections go: the database of its settings, or another one."""
 
-import os
 from math import ceil
 from typing import Any
 
 import psycopg2
-from psycopg2.extensions import parse_dsn
 
+from simpycity_template.driver.conninfo import defaults
 from simpycity_template.settings import EMBEDDED, Settings
 
 
@@ -56,8 +55,6 @@ class Database:
                 # The embedded server may have stopped: dsn() starts it again.
                 pass
         dsn = dsn or self.dsn()
-        if "PGCONNECT_TIMEOUT" not in os.environ and "connect_timeout" not in parse_dsn(dsn):
-            # A server that does not answer must not hold a thread up for minutes. 2 is libpq's
-            # least.
-            options["connect_timeout"] = max(2, ceil(self.settings.pool_timeout))
-        return psycopg2.connect(dsn, **options)
+        # A server that does not answer must not hold a thread up for minutes.
+        limits = defaults(dsn, ceil(self.settings.pool_timeout))
+        return psycopg2.connect(dsn, **limits, **options)

@@ -1,0 +1,67 @@
+"""What libpq is told of a connection: by the DSN, else by a service file, else by the environment."""
+
+import os
+from configparser import ConfigParser, Error
+from pathlib import Path
+from typing import Any
+
+from psycopg2.extensions import parse_dsn
+
+KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+"""A connection whose network went away breaks after a minute (30 s, and three probes of 10 s), where the
+system's own default is two hours."""
+
+_FROM_ENVIRONMENT = {"PGAPPNAME": "application_name", "PGCONNECT_TIMEOUT": "connect_timeout"}
+
+
+def told(dsn: str) -> dict[str, str]:
+    """Return what libpq is told of a connection, but for its own defaults.
+
+    Arguments:
+        dsn: a DSN or URI.
+
+    Returns:
+        The parameters of the DSN, of the service that it or ``PGSERVICE`` names, and the name and
+        the time limit that the environment says.
+    """
+    given = parse_dsn(dsn)
+    service = given.get("service") or os.environ.get("PGSERVICE")
+    environment = {
+        parameter: os.environ[name]
+        for name, parameter in _FROM_ENVIRONMENT.items()
+        if os.environ.get(name)
+    }
+    return {**environment, **(of_service(service) if service else {}), **given}
+
+
+def of_service(name: str) -> dict[str, str]:
+    """Return the parameters of a service; none where no file that can be read has it.
+
+    libpq looks into the file that ``PGSERVICEFILE`` names, or the user's, and then into the system's.
+    It says itself what is wrong with one.
+    """
+    own = os.environ.get("PGSERVICEFILE") or Path.home() / ".pg_service.conf"
+    system = Path(os.environ.get("PGSYSCONFDIR", "/etc"), "pg_service.conf")
+    for file in (Path(own), system):
+        parser = ConfigParser(interpolation=None, strict=False, delimiters=("=",))
+        try:
+            parser.read(file, encoding="utf-8")
+        except (OSError, Error, UnicodeError):
+            continue
+        if parser.has_section(name):
+            return dict(parser.items(name))
+    return {}
+
+
+def defaults(dsn: str, connect_timeout: int) -> dict[str, Any]:
+    """Return the parameters that a connection is opened with where nothing says otherwise.
+
+    Arguments:
+        dsn: a DSN or URI.
+        connect_timeout: in seconds; libpq's least is 2.
+    """
+    given = told(dsn)
+    ours = {"connect_timeout": max(2, connect_timeout)}
+    if not any(name.startswith(("keepalives", "tcp_user_timeout")) for name in given):
+        ours.update(KEEPALIVES)
+    return {name: value for name, value in ours.items() if name not in given}

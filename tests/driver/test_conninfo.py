@@ -1,0 +1,83 @@
+"""What libpq is told of a connection, and with what it is opened."""
+
+import psycopg2
+import pytest
+from psycopg2.extensions import parse_dsn
+
+from simpycity_template.driver.conninfo import KEEPALIVES, defaults, told
+
+SERVICE = """\
+[wiki]
+dbname={dbname}
+user={user}
+host={host}
+application_name=of the service
+connect_timeout=7
+password=a%b=c
+
+[alive]
+keepalives_idle=5
+"""
+
+
+@pytest.fixture
+def service_file(tmp_path, monkeypatch, dsn):
+    """A service file, which the environment names."""
+    file = tmp_path / "pg_service.conf"
+    file.write_text(SERVICE.format(**parse_dsn(dsn)))
+    monkeypatch.setenv("PGSERVICEFILE", str(file))
+    for name in ("PGSERVICE", "PGAPPNAME", "PGCONNECT_TIMEOUT"):
+        monkeypatch.delenv(name, raising=False)
+    return file
+
+
+def test_the_dsn_comes_before_the_service_and_that_before_the_environment(
+    service_file, monkeypatch
+):
+    monkeypatch.setenv("PGAPPNAME", "of the environment")
+    assert told("dbname=x")["application_name"] == "of the environment"
+    assert told("service=wiki")["application_name"] == "of the service"
+    assert told("service=wiki")["password"] == "a%b=c"
+    assert told("service=wiki application_name=mine")["application_name"] == "mine"
+    monkeypatch.setenv("PGSERVICE", "wiki")
+    assert told("dbname=x")["application_name"] == "of the service"
+    assert told("dbname=x")["dbname"] == "x"
+
+
+@pytest.mark.parametrize("text", ["", "no section\n", "[other]\ndbname=x\n", "\0\xff"])
+def test_a_file_without_the_service_tells_nothing(service_file, text):
+    service_file.write_text(text)
+    assert told("service=wiki") == {"service": "wiki"}
+
+
+def test_a_connection_is_opened_with_limits_where_nothing_says_otherwise(service_file, monkeypatch):
+    assert defaults("dbname=x", 30) == {"connect_timeout": 30, **KEEPALIVES}
+    assert defaults("dbname=x", 0)["connect_timeout"] == 2
+    assert defaults("service=wiki", 30) == KEEPALIVES
+    assert defaults("service=alive", 30) == {"connect_timeout": 30}
+    assert defaults("dbname=x tcp_user_timeout=1000", 30) == {"connect_timeout": 30}
+    assert defaults("dbname=x keepalives=0", 30) == {"connect_timeout": 30}
+    monkeypatch.setenv("PGCONNECT_TIMEOUT", "3")
+    assert defaults("dbname=x", 30) == KEEPALIVES
+
+
+def test_the_connections_of_a_manager_have_them(make_manager, dsn, service_file):
+    told = make_manager(dsn=dsn).handle().conn.info.dsn_parameters
+    assert {name: int(told[name]) for name in KEEPALIVES} == KEEPALIVES
+    manager = make_manager(dsn="service=wiki")
+    info = manager.handle().conn.info.dsn_parameters
+    assert (info["application_name"], info["connect_timeout"]) == ("of the service", "7")
+
+
+def test_sessions_are_found_by_the_name_in_the_service_file(make_manager, service_file):
+    from simpycity_template.monitoring.pg_sessions import application_name, connect, sessions
+
+    manager = make_manager(dsn="service=wiki")
+    pid = manager.handle().conn.info.backend_pid
+    link = connect(manager.dsn())
+    found = sessions(link, application_name(manager.dsn(), manager.name))
+    assert [session.pid for session in found] == [pid]
+    assert (
+        psycopg2.extensions.parse_dsn(link.dsn)["application_name"] == "simpycity_template sessions"
+    )
+    link.close()
