@@ -197,8 +197,10 @@ setup(
     entry_points={
         "paste.global_paster_command": [
             "connections = simpycity_template.paster.connections:ConnectionsCommand",
+            "dsn = simpycity_template.paster.clients:DsnCommand",
             "functions = simpycity_template.paster.functions:FunctionsCommand",
             "moving = simpycity_template.paster.moving:MovingCommand",
+            "psql = simpycity_template.paster.clients:PsqlCommand",
             "schema = simpycity_template.paster.schema:SchemaCommand",
         ],
         "simpycity_template.pylons_py3": [

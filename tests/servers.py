@@ -14,7 +14,7 @@ from support import free_port
 from simpycity_template import embedded
 
 ACCOUNT = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-PROGRAMS = embedded._find_programs()
+PROGRAMS = embedded.find_programs()
 
 
 class OwnServer:

