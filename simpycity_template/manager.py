@@ -200,6 +200,10 @@ class Manager:
         - ``reconnect``: an idle connection was found broken and is replaced.
         - ``lost``: a connection broke inside a transaction. Told when its scope gives it back.
         - ``hold_warning``: a connection is held longer than ``simpycity.hold_warning``.
+        - ``begin``: a transaction begins, in a scope that may have had others. What the listener
+          executes, such as ``SET LOCAL``, belongs to it; what it raises the statement raises.
+          Statements of psycopg2's own cursors, as ``handle.conn`` makes them, are not seen.
+        - ``statement``: a statement was executed; with its text, and without its arguments.
 
         Arguments:
             name: one of these.

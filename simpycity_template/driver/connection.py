@@ -66,6 +66,7 @@ class Connection(extensions.connection):
         handed_out: whether anybody but this package may have it.
         proxy: what a monitoring agent's ``psycopg2.connect()`` returned in its place, or None.
         tracer: the class of cursors by which an agent sees statements, or None.
+        statements: of the pool, while somebody listens to what happens inside scopes; or None.
         opened, answered, looked: when it was opened, when the server answered last, and when the
             socket was looked at last, in seconds of the monotonic clock.
         backend_pid: the server's process.
@@ -90,6 +91,7 @@ class Connection(extensions.connection):
         "process",
         "proxy",
         "state",
+        "statements",
         "tracer",
         "was_read_only",
     )
@@ -100,6 +102,7 @@ class Connection(extensions.connection):
         self.owner: Any = None
         self.proxy: Any = None
         self.tracer: Any = None
+        self.statements: Any = None
         self._cursor: Any = None
         self.idle_since = 0.0
         try:
@@ -268,14 +271,14 @@ class Connection(extensions.connection):
         else:
             self._ended()
 
-    def run(self, sql: str) -> None:
-        """Execute a statement that returns nothing."""
+    def run(self, sql: str, arguments: Any = None) -> None:
+        """Execute a statement whose result nobody reads."""
         with self.lock:
             cursor = self._cursor
             if cursor is None or self.closed:
                 cursor = self._cursor = extensions.cursor(self)
             try:
-                cursor.execute(sql)
+                cursor.execute(sql, arguments)
             except psycopg2.DatabaseError as error:
                 raise_translated(self, error)
             self.answered = monotonic()

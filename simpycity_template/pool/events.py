@@ -15,6 +15,7 @@ import psycopg2
 
 from simpycity_template.driver.connection import Connection
 from simpycity_template.pool.owner import Owner
+from simpycity_template.pool.statements import Statements
 
 log = logging.getLogger("simpycity_template")
 
@@ -27,6 +28,8 @@ EVENTS = (
     "reconnect",
     "lost",
     "hold_warning",
+    "begin",
+    "statement",
 )
 
 HOLD_BUCKETS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 30.0, 300.0)
@@ -40,10 +43,14 @@ class Event:
         name: one of ``EVENTS``.
         holder: on whose behalf it happened: its ``label``, ``thread``, ``place``, ``last_sql``.
         seconds: for ``checkin`` and ``hold_warning`` how long the connection was held, for
-            ``wait`` and ``timeout`` how long its thread waited for one; otherwise 0.
+            ``wait`` and ``timeout`` how long its thread waited for one, for ``statement`` how
+            long it took; otherwise 0.
+        sql: for ``statement`` its text, as the application wrote it, without its arguments.
+        rows: for ``statement`` how many rows it returned or changed; -1 where nobody knows.
+        error: for ``statement`` what it raised, or None.
     """
 
-    __slots__ = ("_connection", "holder", "name", "seconds")
+    __slots__ = ("_connection", "error", "holder", "name", "rows", "seconds", "sql")
 
     def __init__(
         self, name: str, holder: Owner, seconds: float = 0.0, connection: Connection | None = None
@@ -51,11 +58,30 @@ class Event:
         self.name = name
         self.holder = holder
         self.seconds = seconds
+        self.sql: str | None = None
+        self.rows = -1
+        self.error: BaseException | None = None
         self._connection = connection
+
+    def execute(self, sql: str, arguments: Any = None) -> None:
+        """Run a statement on the connection, for ``connect``, ``checkout`` and ``begin``.
+
+        Other than ``connection`` it hands nothing out, so it costs its own round trip alone.
+
+        Arguments:
+            sql, arguments: as psycopg2 takes them.
+
+        Raises:
+            psycopg2.Error: the server refused it.
+            RuntimeError: the event has no connection.
+        """
+        if self._connection is None:
+            raise RuntimeError(f"an event {self.name!r} has no connection to execute on")
+        self._connection.run(sql, arguments)
 
     @property
     def connection(self) -> Any:
-        """The psycopg2 connection, for ``connect`` and ``checkout``; otherwise None.
+        """The psycopg2 connection, for ``connect``, ``checkout`` and ``begin``; otherwise None.
 
         Who asks for it may keep it, so from then on psycopg2 itself begins the transactions of
         this connection: one round trip more for each.
@@ -78,6 +104,9 @@ class Events:
 
     def __init__(self) -> None:
         self._listeners: dict[str, list[Listener]] = {name: [] for name in EVENTS}
+        self._of_statements = Statements(self)
+        # What connections refer to while somebody listens to what happens inside scopes.
+        self.statements: Statements | None = None
         self.forked()
 
     def forked(self) -> None:
@@ -89,6 +118,7 @@ class Events:
     def listen(self, name: str, listener: Listener) -> None:
         """Call ``listener`` with an ``Event`` at each event of that name."""
         self._of(name).append(listener)
+        self._refer()
 
     def unlisten(self, name: str, listener: Listener) -> None:
         """Do not call ``listener`` any more."""
@@ -96,6 +126,29 @@ class Events:
         if listener not in listeners:
             raise ValueError(f"{listener!r} does not listen to {name!r}")
         listeners.remove(listener)
+        self._refer()
+
+    def _refer(self) -> None:
+        inside = self.listens_to("begin") or self.listens_to("statement")
+        self.statements = self._of_statements if inside else None
+
+    def listens_to(self, name: str) -> bool:
+        """Whether anybody listens to an event."""
+        return bool(self._listeners[name])
+
+    def tell(self, name: str, owner: Owner, connection: Connection) -> None:
+        """Call listeners that the owner depends on: what one of them raises goes on."""
+        event = Event(name, owner, 0.0, connection)
+        for listener in tuple(self._listeners[name]):
+            listener(event)
+
+    def told_of(
+        self, owner: Owner, seconds: float, sql: str, rows: int, error: BaseException | None
+    ) -> None:
+        """Call the listeners of a statement."""
+        event = Event("statement", owner, seconds)
+        event.sql, event.rows, event.error = sql, rows, error
+        self.call(event, None)
 
     def fire(
         self, name: str, owner: Owner, seconds: float = 0.0, connection: Connection | None = None

@@ -113,6 +113,7 @@ class Pool:
         if connection is None or not is_alive(connection):
             connection = self._open(owner)
         connection.owner = owner
+        connection.statements = self._events.statements
         if self._tagged:
             owner.comment = sql_comment.comment(owner.label, owner.thread, from_here(owner.place))
         if owner.isolation_level is not None:

@@ -7,6 +7,7 @@ psycopg2 makes them itself it calls a method written in Python for each value of
 """
 
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NoReturn
 
 import psycopg2
@@ -77,7 +78,10 @@ def _in_transaction(name: str) -> Any:
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         if self.owner is not None:
-            ensure_transaction(connection_of(self))
+            connection = connection_of(self)
+            if connection.statements is not None:
+                connection.statements.begin(self.owner, connection)
+            ensure_transaction(connection)
         return own(self, *args, **kwargs)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
@@ -174,7 +178,11 @@ class ScopedCursor:
             if connection.owner is not owner:
                 raise _scope_has_ended(owner)
             try:
-                merged_begin.execute(connection, self, query, vars)
+                if connection.statements is None:
+                    merged_begin.execute(connection, self, query, vars)
+                else:
+                    send = partial(merged_begin.execute, connection, self, query, vars)
+                    connection.statements.execute(owner, connection, self, owner.last_sql, send)
             except BaseException as error:
                 check_after_statement(connection, self.query, error)
                 if isinstance(error, psycopg2.Error):

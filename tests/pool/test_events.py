@@ -32,7 +32,7 @@ def lose(manager, witness):
 
 
 def test_a_request_tells_connect_checkout_and_checkin_with_its_holder(manager):
-    heard = recorded(manager, *EVENTS)
+    heard = recorded(manager, *(name for name in EVENTS if name not in ("begin", "statement")))
     with manager.scope("GET /notes/7"):
         one()
         sleep(0.01)
@@ -352,3 +352,93 @@ def test_health_is_silent(make_manager, caplog):
                 one()
     manager.dispose()
     assert caplog.records == []
+
+
+class TestBegin:
+    """The event of a transaction that begins."""
+
+    tenant = Raw("SELECT current_setting('app.tenant', true)")
+
+    @pytest.fixture
+    def heard(self, manager):
+        heard = []
+
+        def prepare(event):
+            heard.append(event.holder.label)
+            event.execute("SELECT set_config('app.tenant', %s, true)", [event.holder.label])
+
+        manager.listen("begin", prepare)
+        return heard
+
+    def now(self):
+        return self.tenant().fetchone()[0]
+
+    def test_prepares_each_transaction_of_a_scope(self, manager, heard):
+        for label in ("a", "b"):
+            with manager.scope(label):
+                assert [self.now(), self.now()] == [label, label]
+                manager.commit()
+                assert self.now() == label
+                manager.rollback()
+                manager.handle().cursor().executemany("SELECT %s", [(1,)])
+                with manager.transaction():
+                    assert self.now() == label
+        # The block is in the transaction that executemany() has begun.
+        assert heard == ["a"] * 3 + ["b"] * 3
+
+    def test_comes_where_psycopg2_begins_too(self, manager, heard):
+        with manager.scope("handed out"):
+            manager.handle().conn  # noqa: B018
+            assert self.now() == "handed out"
+            manager.commit()
+            assert self.now() == "handed out"
+        assert len(heard) == 2
+
+    def test_does_not_come_in_autocommit_mode(self, manager, heard):
+        handle = manager.open(isolation_level=0)
+        handle.execute("SELECT 1")
+        assert heard == []
+
+    def test_a_listener_that_fails_lets_nothing_be_executed(self, manager):
+        def fail(event):
+            event.execute("SELECT set_config('app.tenant', 'half', true)")
+            raise LookupError("no tenant")
+
+        manager.listen("begin", fail)
+        with manager.scope("x"):
+            with pytest.raises(LookupError, match="no tenant"):
+                one()
+            assert manager.status()[0].transaction == "idle"
+            manager.unlisten("begin", fail)
+            assert one().fetchone()["one"] == 1
+
+    def test_goes_along_with_no_statement_where_nobody_listens(self, manager, heard):
+        (listener,) = manager._events._listeners["begin"]
+        manager.unlisten("begin", listener)
+        with manager.scope("x"):
+            one()
+            assert manager._pool.owners()[0].connection.statements is None
+
+
+class TestStatement:
+    """The event of each statement."""
+
+    def test_has_the_text_as_written_the_rows_the_time_and_the_error(self, make_manager):
+        manager = make_manager(tag_statements="true")
+        heard = recorded(manager, "statement")
+        with manager.scope("GET /"):
+            Raw("SELECT n FROM generate_series(1, %s) AS n", ["many"])(3)
+            with pytest.raises(psycopg2.errors.UndefinedColumn):
+                Raw("SELECT nothing")()
+        first, second = heard
+        assert (first.sql, first.rows) == ("SELECT n FROM generate_series(1, %s) AS n", 3)
+        assert first.error is None and first.seconds > 0 and first.holder.label == "GET /"
+        assert (second.sql, second.rows) == ("SELECT nothing", -1)
+        assert isinstance(second.error, psycopg2.errors.UndefinedColumn)
+
+    def test_an_event_without_a_connection_cannot_execute(self, manager):
+        heard = recorded(manager, "statement")
+        with manager.scope("x"):
+            one()
+        with pytest.raises(RuntimeError, match="'statement' has no connection to execute on"):
+            heard[0].execute("SELECT 1")
