@@ -7,6 +7,7 @@ that they show is the one that runs.
 
 import os
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib import import_module
@@ -18,6 +19,16 @@ from zipimport import zipimporter
 
 from simpycity_template.pylons_py3 import cache, corrections
 from simpycity_template.pylons_py3.startup import Finder
+
+
+# What the packages below say of themselves while they are imported, and nobody here can change: with
+# PYTHONWARNINGS=error nothing would start.
+for message in (
+    "pkg_resources is deprecated as an API",
+    "Deprecated call to `pkg_resources.declare_namespace",
+    "'cgi' is deprecated and slated for removal",
+):
+    warnings.filterwarnings("ignore", message)
 
 
 def find_spec(fullname, path=None, target=None) -> ModuleSpec | None:
