@@ -58,12 +58,13 @@ def processes(folder):
 
 def read_address(demo):
     """Return the address that the demo prints at the end, and the steps printed before."""
-    steps = []
+    steps, told = [], []
     for line in demo.stdout:
+        told.append(line)
         if found := re.search(r"open (http://\S+?)/ in a browser", line):
             return found[1], steps
         steps += re.findall(r"\$ (paster \S+)", line)
-    raise AssertionError("no address was printed")
+    raise AssertionError(f"no address was printed: {''.join(told)}")
 
 
 @pytest.mark.parametrize(("end", "code"), [(signal.SIGINT, 0), (signal.SIGTERM, 143)])
