@@ -20,7 +20,6 @@ from zipimport import zipimporter
 from simpycity_template.pylons_py3 import cache, corrections
 from simpycity_template.pylons_py3.startup import Finder
 
-
 # What the packages below say of themselves while they are imported, and nobody here can change: with
 # PYTHONWARNINGS=error nothing would start.
 for message in (
