@@ -747,6 +747,13 @@ class TestCommitAsSql:
         with pytest.raises(TransactionLost, match="broke during COMMIT"):
             insert(2)
 
+    def test_in_a_text_with_backslashes_of_old_says_so_too(self, manager, notes, witness_in):
+        at_commit(witness_in, "pg_terminate_backend(pg_backend_pid())")
+        manager.handle().execute("SET standard_conforming_strings = off")
+        insert(1)
+        with pytest.raises(errors.TransactionResolutionUnknown, match="is unknown"):
+            manager.handle().execute(r"SELECT '\''; COMMIT; --'")
+
     NONE = (
         "SELECT 1", "SELECT '; COMMIT'", "SELECT 'it''s; ', '; COMMIT'", 'SELECT 1 AS "; END"',
         r"SELECT E'\'; COMMIT; ''; END'", "SELECT 1 /* ; COMMIT */ -- ; END", "SELECT 1 AS endless",

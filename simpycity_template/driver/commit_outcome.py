@@ -76,7 +76,9 @@ def check_after_statement(connection: "Connection", sent: bytes | None, error: A
     if connection.closed and (
         commits_each_statement(connection) or broke_in_transaction(connection)
     ):
-        if may_commit(sent or b""):
+        # libpq keeps what the server said of it, also when the connection is gone.
+        standard = connection.info.parameter_status("standard_conforming_strings") != "off"
+        if may_commit(sent or b"", standard):
             check_after_commit(connection, error)
 
 
