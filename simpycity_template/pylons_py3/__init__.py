@@ -4,7 +4,7 @@
     importer.py      finds the installed files, and loads their translation
     cache.py         keeps the byte code
     translation.py   Python 2 source to Python 3 source, line by line
-    corrections.py   the list of what is corrected, and why
+    corrections/     the list of what is corrected, and why; files by package
     runtime.py       what corrected lines call
     wsgi_text.py     text of WSGI, of which each character stands for a byte
     responses.py     what WebOb's responses take

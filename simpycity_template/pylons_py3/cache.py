@@ -18,7 +18,13 @@ from types import CodeType
 HERE = os.path.dirname(__file__)
 
 # The parts of this package that a translation depends on.
-PARTS = ("corrections.py", "translation.py")
+PARTS = (
+    *(
+        f"corrections/{name}.py"
+        for name in ("__init__", "of_paste", "of_pylons", "of_templates", "of_webhelpers")
+    ),
+    "translation.py",
+)
 
 
 class Translated:
