@@ -56,8 +56,6 @@ class Manager:
         self.config = Config(self)
         self._target: Database | None = None
         self._pool: Pool | None = None
-        # Those of earlier settings, while connections of theirs are in use.
-        self._retired: weakref.WeakSet[Pool] = weakref.WeakSet()
         self._events = Events()
         self._lock = threading.RLock()
         # The scopes that each thread is in.
@@ -69,9 +67,6 @@ class Manager:
         self, config: Mapping[str, Any], prefix: str = "simpycity.", default: bool = True
     ) -> None:
         """Take the settings out of an INI mapping. Connects to nothing yet.
-
-        Where the manager has other settings already, such as a password that has changed, the units
-        of work that are under way finish with the connections that they have.
 
         Arguments:
             config: an INI section, ``pylons.config``, or any mapping.
@@ -90,8 +85,7 @@ class Manager:
                 self._target = Database(settings, self.name)
                 pool, self._pool = self._pool, None
         if pool is not None:
-            self._retired.add(pool)
-            pool.retire()
+            pool.close()
         if default and settings.default:
             self._become_default(prefix)
 
@@ -174,8 +168,8 @@ class Manager:
 
     def status(self) -> list[Status]:
         """One entry for each open connection of this process, those in use first."""
-        pools = [pool for pool in (self._pool, *self._retired) if pool is not None]
-        return [entry for pool in pools for entry in pool.status()]
+        pool = self._pool
+        return pool.status() if pool is not None else []
 
     def waiting(self) -> list[Owner]:
         """Who waits for a connection now, in this process, in the order of the queue."""
@@ -232,9 +226,8 @@ class Manager:
         """Close every connection, in use or not. At exit this happens by itself."""
         with self._lock:
             pool, self._pool = self._pool, None
-        for opened in (pool, *self._retired):
-            if opened is not None:
-                opened.close()
+        if pool is not None:
+            pool.close()
 
     def dsn(self) -> str:
         """The libpq DSN that connections are opened with; starts an embedded server.

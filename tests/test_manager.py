@@ -133,33 +133,6 @@ class TestNames:
         assert backend() != before
         until(lambda: not witness_in("SELECT 1 FROM pg_stat_activity WHERE pid = %s", before))
 
-    def test_a_unit_of_work_finishes_with_the_settings_that_it_began_with(
-        self, manager, dsn, witness_in
-    ):
-        with manager.scope("set-up"):
-            Raw("CREATE TABLE kept (n int)")()
-            manager.commit()
-        with manager.scope("request"):
-            before = backend()
-            Raw("INSERT INTO kept VALUES (1)")()
-            manager.configure({"simpycity.dsn": f"{dsn} connect_timeout=9"})
-            with manager.scope("next"):
-                assert backend() != before
-            assert backend() == before
-            assert [entry.label for entry in manager.status() if entry.label] == ["request"]
-            manager.commit()
-        until(lambda: not witness_in("SELECT 1 FROM pg_stat_activity WHERE pid = %s", before))
-        assert Raw("SELECT count(*) FROM kept")().fetchone()[0] == 1
-
-    def test_dispose_also_closes_what_is_in_use_since_earlier_settings(
-        self, manager, dsn, witness_in
-    ):
-        with manager.scope("request"):
-            before = backend()
-            manager.configure({"simpycity.dsn": f"{dsn} connect_timeout=9"})
-            manager.dispose()
-            until(lambda: not witness_in("SELECT 1 FROM pg_stat_activity WHERE pid = %s", before))
-
     def test_settings_that_come_while_an_embedded_server_starts_count(
         self, make_manager, dsn, monkeypatch
     ):

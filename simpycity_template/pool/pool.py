@@ -68,8 +68,6 @@ class Pool:
         self._events = events or Events()
         self._detector = LeakDetector(self.owners, settings.hold_warning, self._events)
         self._closed = False
-        # How many idle ones are kept.
-        self._keeps = settings.pool_size
         self._start()
         _pools.add(self)
 
@@ -270,24 +268,13 @@ class Pool:
             # Ctrl-C may have come before its ROLLBACK.
             or connection.get_transaction_status() != IDLE
             or became_read_only(connection)
-            or (len(self._idle) >= self._keeps and not self._queue)
+            or (len(self._idle) >= self.settings.pool_size and not self._queue)
         ):
             self._dropped.append(connection)
         else:
             connection.idle_since = now
             self._idle.append(connection)
         return True
-
-    def retire(self) -> None:
-        """Close what is idle, and each connection in use when it comes back.
-
-        Who has one finishes with it, and so does who waits for one.
-        """
-        with self._lock:
-            self._keeps = 0
-            self._dropped.extend(self._idle)
-            self._idle.clear()
-        self._drain()
 
     def close(self) -> None:
         """Close every connection; those in use are cancelled first. The pool is not used again."""
