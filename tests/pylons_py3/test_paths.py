@@ -6,6 +6,7 @@ PEP 3333 has each byte of a path as a character.
 import http.client
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -35,7 +36,13 @@ def get(request, application):
     else:
         server = create_server(application, host="127.0.0.1", port=0)
         port, run, stop = server.effective_port, server.run, server.close
-    thread = threading.Thread(target=run, daemon=True)
+
+    def serve():
+        # To close waitress' server ends its wait for a socket with an error.
+        with suppress(OSError):
+            run()
+
+    thread = threading.Thread(target=serve, daemon=True)
     thread.start()
 
     def get(path, **headers):

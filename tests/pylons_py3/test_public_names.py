@@ -52,7 +52,7 @@ def public_names(nodes):
             yield from public_names(node.body + node.orelse)
 
 
-@pytest.mark.parametrize(("name", "file"), modules())
+@pytest.mark.parametrize(("name", "file"), list(modules()))
 def test_all_public_names_are_there(name, file):
     text = to_python3(file.read_text("latin-1"), name)
     names = {one for one in public_names(ast.parse(text).body) if not one.startswith("_")}
