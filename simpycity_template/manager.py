@@ -256,7 +256,7 @@ class Manager:
                 handle.taken = checkout
                 scope.several = True
             if scope.several:
-                self_waits.watch([*self.scopes.owners()], scope.thread)
+                self_waits.watch(self.scopes.owners(), scope.thread)
         elif checkout.link.closed:
             checkout.replace(self._pool or self._new_pool(), scope, handle)
         return checkout

@@ -42,7 +42,7 @@ def raise_translated(connection: Any, error: psycopg2.Error) -> NoReturn:
     """Raise ``error``, or in its place the reason why the session or the statement was ended."""
     owner = connection.owner
     if owner is not None and owner.deadlock and isinstance(error, errors.QueryCanceled):
-        deadlock, owner.deadlock = errors.DeadlockDetected(owner.deadlock), ""
+        deadlock = errors.DeadlockDetected(owner.deadlock)
         deadlock.__setstate__({"pgcode": "40P01", "pgerror": str(deadlock)})
         raise deadlock from None
     raise translate_error(connection, error) from None

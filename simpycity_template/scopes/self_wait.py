@@ -7,30 +7,37 @@ in a thread is looked after: while one of its connections waits for the server, 
 thread cannot use meanwhile, asks who blocks it.
 """
 
+import logging
 import sys
 import threading
+from collections.abc import Iterable
 from contextlib import suppress
-from time import monotonic
+from queue import SimpleQueue
+from time import monotonic, sleep
 
 import psycopg2
 from psycopg2 import extensions
 
+from simpycity_template.driver.connection import Connection
 from simpycity_template.driver.state import ACTIVE, IN_TRANSACTION
 from simpycity_template.driver.terminate import cancel
 from simpycity_template.pool.owner import Owner, scope_named
 from simpycity_template.process import fork
 
+log = logging.getLogger("simpycity_template")
+
 LOOK_INTERVAL = 0.25
 """Seconds between two looks; a wait is found at the second."""
 
 CANCEL_TIMEOUT = 2
-"""Seconds for the server to take the cancellation."""
+"""Seconds for the server to take the cancellation, and for the statement to end after it."""
 
 
 class SelfWaits:
     """One daemon thread for the process, which looks only while a thread has two connections.
 
     Attributes:
+        watched: the owners that it looks after, by their thread.
         looks: how often it has looked.
     """
 
@@ -40,29 +47,39 @@ class SelfWaits:
     def forked(self) -> None:
         """A child process has no thread yet, and what its parent has is not its own."""
         self.looks = 0
-        self._threads: dict[threading.Thread, list[Owner]] = {}
+        self.watched: dict[threading.Thread, set[Owner]] = {}
+        # Only the looking thread changes what is watched. So a signal handler may add to it.
+        self._added: SimpleQueue[tuple[threading.Thread, tuple[Owner, ...]]] = SimpleQueue()
         self._once = threading.Lock()
-        self._wanted = threading.Event()
 
-    def watch(self, owners: list[Owner], thread: threading.Thread) -> None:
+    def watch(self, owners: Iterable[Owner], thread: threading.Thread) -> None:
         """Look after connections until only one of them is left.
 
         Arguments:
             owners: of one thread.
             thread: theirs.
         """
-        self._threads[thread] = owners
-        self._wanted.set()
+        self._added.put((thread, tuple(owners)))
         if self._once.acquire(blocking=False):
             threading.Thread(target=self._run, name="simpycity self-wait", daemon=True).start()
 
     def _run(self) -> None:
         waited: set[Owner] = set()
         while True:
-            self._wanted.wait()
-            threading.Event().wait(LOOK_INTERVAL)
-            waited = self._look(waited)
+            self._take_added()
+            sleep(LOOK_INTERVAL)
+            try:
+                waited = self._look(waited)
+            except Exception:
+                # An error in one look must not end all of them.
+                log.exception("cannot look for statements that wait for their own thread")
             self.looks += 1
+
+    def _take_added(self) -> None:
+        """Watch what was added; wait for it where nothing is watched."""
+        while not self.watched or not self._added.empty():
+            thread, owners = self._added.get()
+            self.watched.setdefault(thread, set()).update(owners)
 
     def _look(self, waited: set[Owner]) -> set[Owner]:
         """Look at each connection once; returns those that wait for the server now.
@@ -71,59 +88,74 @@ class SelfWaits:
             waited: those that did at the look before.
         """
         waiting = set()
-        for thread, owners in list(self._threads.items()):
-            having = [owner for owner in owners if owner.connection is not None]
+        for thread, owners in list(self.watched.items()):
+            having = {owner for owner in owners if owner.connection is not None}
             if len(having) < 2 or not thread.is_alive():
-                self._threads.pop(thread, None)
+                del self.watched[thread]
                 continue
+            self.watched[thread] = having
             for owner in having:
                 if _status(owner) == ACTIVE:
                     waiting.add(owner)
                     if owner in waited:
-                        _end_if_blocked(owner, [one for one in having if one is not owner])
-        if not self._threads:
-            self._wanted.clear()
-            if self._threads:
-                # One came meanwhile.
-                self._wanted.set()
+                        _end_if_blocked(owner, having - {owner})
         return waiting
 
 
 def _status(owner: Owner) -> int | None:
     connection = owner.connection
-    if connection is None or connection.closed:
-        return None
-    return int(connection.get_transaction_status())
+    # Its thread may close it in between.
+    with suppress(psycopg2.InterfaceError):
+        return None if connection is None else int(connection.get_transaction_status())
+    return None
 
 
-def _end_if_blocked(owner: Owner, others: list[Owner]) -> None:
+def _end_if_blocked(owner: Owner, others: set[Owner]) -> None:
     """Cancel the statement of ``owner`` where it waits for one of the others."""
     for other in others:
-        if _status(other) == IN_TRANSACTION and _blocks(other, owner):
-            place = owner.now_at(sys._current_frames()) or owner.place
-            owner.deadlock = (
-                f"this statement waits for a lock that its own thread holds, so nobody can end the "
-                f"wait: {scope_named(owner.label, owner.thread)}, now at {place}, waits for "
-                f"{scope_named(other.label, other.thread)}, whose connection was taken at "
-                f"{other.place}, last statement: {other.last_sql or 'none'}; commit or roll back "
-                "there first, or work in one scope"
-            )
-            connection = owner.connection
-            if connection is not None and _status(owner) == ACTIVE:
-                with suppress(psycopg2.Error, OSError):
-                    cancel(connection, monotonic() + CANCEL_TIMEOUT)
+        connection = owner.connection
+        if connection is None or _status(other) != IN_TRANSACTION:
+            continue
+        if _blocks(other, connection) and _status(owner) == ACTIVE:
+            _cancel(owner, connection, _reason(owner, other))
             return
 
 
-def _blocks(other: Owner, owner: Owner) -> bool:
-    """Ask the session of ``other`` whether that of ``owner`` waits for it."""
-    asked, waiting = other.connection, owner.connection
-    if asked is None or waiting is None or not asked.lock.acquire(blocking=False):
+def _reason(owner: Owner, other: Owner) -> str:
+    place = owner.now_at(sys._current_frames()) or owner.place
+    return (
+        f"this statement waits for a lock that its own thread holds, so nobody can end the "
+        f"wait: {scope_named(owner.label, owner.thread)}, now at {place}, waits for "
+        f"{scope_named(other.label, other.thread)}, whose connection was taken at "
+        f"{other.place}, last statement: {other.last_sql or 'none'}; commit or roll back "
+        "there first, or work in one scope"
+    )
+
+
+def _cancel(owner: Owner, connection: Connection, reason: str) -> None:
+    """Cancel a statement; where that ends it, its error is ``reason``."""
+    owner.deadlock = reason
+    try:
+        with suppress(psycopg2.Error, OSError):
+            if cancel(connection, monotonic() + CANCEL_TIMEOUT) and connection.lock.acquire(
+                timeout=CANCEL_TIMEOUT
+            ):
+                # The statement has ended. Its error was raised while it had the lock.
+                connection.lock.release()
+    finally:
+        # No later statement gets this reason, whoever cancels that.
+        owner.deadlock = ""
+
+
+def _blocks(other: Owner, waiting: Connection) -> bool:
+    """Ask the session of ``other`` whether ``waiting`` waits for it."""
+    asked = other.connection
+    if asked is None or not asked.lock.acquire(blocking=False):
         return False
     try:
         if asked.owner is not other:
             return False
-        with extensions.cursor(asked) as cursor, suppress(psycopg2.Error):
+        with suppress(psycopg2.Error), extensions.cursor(asked) as cursor:
             cursor.execute("SELECT pg_blocking_pids(%s)", (waiting.backend_pid,))
             return any(asked.backend_pid in pids for (pids,) in cursor.fetchall())
         return False

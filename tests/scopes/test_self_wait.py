@@ -4,12 +4,14 @@ import re
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from queue import Queue
 
 import psycopg2
 import pytest
 from simpycity.core import Raw
 from support import until
 
+from simpycity_template.scopes import self_wait
 from simpycity_template.scopes.self_wait import self_waits
 
 change = Raw("UPDATE counted SET n = n + 1")
@@ -112,9 +114,67 @@ def test_a_statement_that_takes_long_goes_on(manager):
 def test_nobody_looks_where_no_thread_has_two_connections(manager):
     with manager.scope("outer"), manager.scope("inner"):
         Raw("SELECT 1")()
-    until(lambda: not self_waits._wanted.is_set())
+    until(lambda: not self_waits.watched)
     before = self_waits.looks
     with manager.scope("one"):
         Raw("SELECT 1")()
-        assert not self_waits._wanted.is_set()
+        assert not self_waits.watched
     assert self_waits.looks == before
+
+
+def test_it_is_found_while_the_thread_has_connections_of_another_manager_too(
+    make_manager, manager, counted
+):
+    other = make_manager(default=False)
+    with manager.scope("outer"):
+        change()
+        with manager.scope("inner"), other.scope("theirs"):
+            Raw("SELECT 1")()
+            other.handle().execute("SELECT 1")
+            with other.scope("theirs, too"):
+                other.handle().execute("SELECT 1")
+                with pytest.raises(psycopg2.errors.DeadlockDetected):
+                    change()
+
+
+def test_a_statement_that_could_not_be_cancelled_keeps_the_error_that_ends_it(
+    manager, counted, monkeypatch
+):
+    waiting = Queue()
+
+    def unanswered(connection, deadline):
+        # The looks end with this one.
+        monkeypatch.setattr(self_waits, "_look", lambda waited: set())
+        waiting.put(connection.owner)
+        return False
+
+    def end_it():
+        owner = waiting.get(timeout=60)
+        until(lambda: not owner.deadlock)
+        owner.connection.cancel()
+
+    monkeypatch.setattr(self_wait, "cancel", unanswered)
+    with manager.scope("outer"):
+        change()
+        with manager.scope("inner"), ThreadPoolExecutor(1) as threads:
+            ended = threads.submit(end_it)
+            with pytest.raises(psycopg2.errors.QueryCanceled):
+                change()
+            ended.result()
+
+
+def test_an_error_in_one_look_ends_no_other_look(manager, counted, monkeypatch, caplog):
+    look, failed = self_waits._look, threading.Event()
+
+    def fail_once(waited):
+        if failed.is_set():
+            return look(waited)
+        failed.set()
+        raise RuntimeError("of this test")
+
+    monkeypatch.setattr(self_waits, "_look", fail_once)
+    with manager.scope("outer"):
+        change()
+        with manager.scope("inner"), pytest.raises(psycopg2.errors.DeadlockDetected):
+            change()
+    assert "cannot look for statements that wait for their own thread" in caplog.text
