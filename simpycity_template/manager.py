@@ -205,6 +205,9 @@ class Manager:
           Statements of psycopg2's own cursors, as ``handle.conn`` makes them, are not seen.
         - ``statement``: a statement was executed; with its text, and without its arguments.
 
+        A connection that is in use at that moment takes notice of the first listener to ``begin``
+        or ``statement`` when its next scope begins.
+
         Arguments:
             name: one of these.
             listener: called with one argument, a :class:`simpycity_template.events.Event`.

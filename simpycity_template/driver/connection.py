@@ -67,6 +67,7 @@ class Connection(extensions.connection):
         proxy: what a monitoring agent's ``psycopg2.connect()`` returned in its place, or None.
         tracer: the class of cursors by which an agent sees statements, or None.
         statements: of the pool, while somebody listens to what happens inside scopes; or None.
+        begin_fired: whether listeners have got the ``begin`` of the transaction that is open.
         opened, answered, looked: when it was opened, when the server answered last, and when the
             socket was looked at last, in seconds of the monotonic clock.
         backend_pid: the server's process.
@@ -81,6 +82,7 @@ class Connection(extensions.connection):
         "_session",
         "answered",
         "backend_pid",
+        "begin_fired",
         "expires",
         "handed_out",
         "idle_since",
@@ -113,6 +115,7 @@ class Connection(extensions.connection):
             self.close()
             raise
         self.lock = threading.RLock()
+        self.begin_fired = False
         self.opened = self.answered = self.looked = monotonic()
         self.expires = self.opened
         self.process = os.getpid()
@@ -228,6 +231,7 @@ class Connection(extensions.connection):
                 raise
             finally:
                 # As psycopg2 does: also where it failed, no transaction is left.
+                self.begin_fired = False
                 self._ended()
 
     def rollback(self) -> None:
@@ -237,6 +241,7 @@ class Connection(extensions.connection):
                 _rollback(self)
             if self.get_transaction_status() != IDLE:
                 self.run("ROLLBACK")
+            self.begin_fired = False
             self._ended()
 
     tpc_prepare = _with_outcome("tpc_prepare")

@@ -6,10 +6,16 @@ given ``Traceable``, whose methods send through ``send()``; a class of ours that
 agent's has that send as ours does, below what the agent does and sees.
 """
 
+from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from psycopg2 import extensions
+
+if TYPE_CHECKING:
+    from simpycity_template.driver.connection import Connection
+
+C = TypeVar("C", bound="Connection")
 
 
 class Traceable(extensions.cursor):
@@ -27,7 +33,33 @@ class Traceable(extensions.cursor):
         return self.send_many(query, vars_list)
 
 
-def tracer_of(connection: extensions.connection) -> Any:
+def connect_traced(connect: Callable[..., Any], dsn: str | None, kind: type[C], name: str) -> C:
+    """Open a connection that an agent may see.
+
+    Arguments:
+        connect: as ``psycopg2.connect()``.
+        dsn: of another database than the manager's; None for that.
+        kind: the class of the connection.
+        name: its ``application_name`` where the DSN gives none.
+    """
+    made: list[C] = []
+
+    def factory(*args: Any, **kwargs: Any) -> C:
+        made.append(kind(*args, **kwargs))
+        return made[0]
+
+    opened = connect(
+        dsn, connection_factory=factory, cursor_factory=Traceable, fallback_application_name=name
+    )
+    connection = made[0]
+    if opened is not connection:
+        # The agent has replaced psycopg2.connect().
+        connection.proxy = opened
+    connection.tracer = _tracer_of(connection)
+    return connection
+
+
+def _tracer_of(connection: extensions.connection) -> Any:
     """Return the class that an agent has derived for a new connection, or None where there is none."""
     factory: Any = connection.cursor_factory
     if factory is Traceable:
@@ -44,7 +76,7 @@ def traced(factory: Any, tracer: Any) -> Any:
 
     Arguments:
         factory: a class of ours.
-        tracer: the agent's, of ``tracer_of()``.
+        tracer: the agent's, which the connection has.
     """
     methods = {"send": factory.execute, "send_many": factory.executemany}
     return type(factory.__name__, (tracer, factory), methods)

@@ -45,7 +45,9 @@ class Event:
         seconds: for ``checkin`` and ``hold_warning`` how long the connection was held, for
             ``wait`` and ``timeout`` how long its thread waited for one, for ``statement`` how
             long it took; otherwise 0.
-        sql: for ``statement`` its text, as the application wrote it, without its arguments.
+        sql: for ``statement`` its text, as the application wrote it, without its arguments; for
+            ``callproc()`` the name of the function, for ``copy_from()`` and ``copy_to()`` the
+            name of the table.
         rows: for ``statement`` how many rows it returned or changed; -1 where nobody knows.
         error: for ``statement`` what it raised, or None.
     """
@@ -136,18 +138,26 @@ class Events:
         """Whether anybody listens to an event."""
         return bool(self._listeners[name])
 
-    def tell(self, name: str, owner: Owner, connection: Connection) -> None:
-        """Call listeners that the owner depends on: what one of them raises goes on."""
-        event = Event(name, owner, 0.0, connection)
-        for listener in tuple(self._listeners[name]):
-            listener(event)
+    def prepare(self, name: str, owner: Owner, connection: Connection) -> None:
+        """Call listeners that the owner depends on.
 
-    def told_of(
-        self, owner: Owner, seconds: float, sql: str, rows: int, error: BaseException | None
+        Raises:
+            Exception: what a listener raises, after a ROLLBACK.
+        """
+        event = Event(name, owner, 0.0, connection)
+        try:
+            for listener in tuple(self._listeners[name]):
+                listener(event)
+        except BaseException:
+            _roll_back(connection)
+            raise
+
+    def executed(
+        self, owner: Owner, seconds: float, rows: int, error: BaseException | None
     ) -> None:
-        """Call the listeners of a statement."""
+        """Call the listeners of a statement, the last one of ``owner``."""
         event = Event("statement", owner, seconds)
-        event.sql, event.rows, event.error = sql, rows, error
+        event.sql, event.rows, event.error = owner.last_sql, rows, error
         self.call(event, None)
 
     def fire(

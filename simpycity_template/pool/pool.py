@@ -27,7 +27,7 @@ from simpycity_template.driver.check_socket import became_read_only, is_alive
 from simpycity_template.driver.connection import Connection
 from simpycity_template.driver.state import IDLE
 from simpycity_template.driver.terminate import CANCEL_INTERVAL, terminate, terminate_deadline
-from simpycity_template.driver.traced_cursor import Traceable, tracer_of
+from simpycity_template.driver.traced_cursor import connect_traced
 from simpycity_template.pool.call_site import from_here
 from simpycity_template.pool.events import Event, Events
 from simpycity_template.pool.leak_detector import LeakDetector
@@ -164,23 +164,8 @@ class Pool:
             # Not close(), which would wait for a statement of whoever it was handed out to.
             terminate(broken)
             self._events.fire("reconnect", owner)
-        made: list[Connection] = []
-
-        def factory(*args: Any, **kwargs: Any) -> Connection:
-            made.append(Connection(*args, **kwargs))
-            return made[0]
-
-        opened = self._connect(
-            owner.dsn,
-            connection_factory=factory,
-            cursor_factory=Traceable,
-            fallback_application_name=self.name,
-        )
-        connection = owner.connection = made[0]
-        if opened is not connection:
-            # A monitoring agent has replaced psycopg2.connect().
-            connection.proxy = opened
-        connection.tracer = tracer_of(connection)
+        connection = connect_traced(self._connect, owner.dsn, Connection, self.name)
+        owner.connection = connection
         owner.since = monotonic()
         recycle = self.settings.pool_recycle
         lifetime = inf if recycle == NEVER else recycle * (1 - RECYCLE_JITTER * random.random())

@@ -28,46 +28,48 @@ class Statements:
         self._events = events
 
     def begin(self, owner: Owner, connection: Connection) -> None:
-        """Begin a transaction where none is open, and let listeners prepare it.
+        """Let listeners prepare the transaction that a statement belongs to; once for each.
+
+        It may be open already, begun by a ``checkout`` listener or by a cursor of psycopg2's own.
 
         Raises:
             Exception: what a listener raises; the transaction is rolled back.
         """
-        if not self._events.listens_to("begin") or connection.get_transaction_status() != IDLE:
+        if not self._events.listens_to("begin"):
             return
-        if commits_each_statement(connection):
+        if connection.get_transaction_status() == IDLE:
+            # The one before may have been ended by a COMMIT or ROLLBACK written as SQL.
+            connection.begin_fired = False
+        if connection.begin_fired or commits_each_statement(connection):
             # In autocommit mode none begins.
             return
         ensure_transaction(connection)
-        try:
-            self._events.tell("begin", owner, connection)
-        except BaseException:
-            connection.rollback()
-            raise
+        connection.begin_fired = True
+        self._events.prepare("begin", owner, connection)
 
     def execute(
-        self, owner: Owner, connection: Connection, cursor: Any, query: Any, send: Callable[[], Any]
-    ) -> None:
-        """Send a statement, and tell listeners of it.
+        self, owner: Owner, connection: Connection, cursor: Any, send: Callable[[], Any]
+    ) -> Any:
+        """Send the last statement of ``owner``, and call the listeners of it.
 
         Arguments:
             owner, connection: whose.
             cursor: that has the result.
-            query: as the application wrote it.
             send: sends it.
+
+        Returns:
+            what ``send`` does.
         """
         self.begin(owner, connection)
         if not self._events.listens_to("statement"):
-            send()
-            return
+            return send()
         began = monotonic()
         error = None
         try:
-            send()
+            return send()
         except BaseException as raised:
             error = raised
             raise
         finally:
-            text = query if isinstance(query, str) else repr(query)
             rows = cursor.rowcount if error is None else -1
-            self._events.told_of(owner, monotonic() - began, text, rows, error)
+            self._events.executed(owner, monotonic() - began, rows, error)

@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import psycopg2
 from psycopg2 import extensions
 from psycopg2.extras import DictRow
+from psycopg2.sql import Composable
 from simpycity.handle import Cursor, TypedCursor
 
 from simpycity_template.driver import merged_begin
@@ -77,18 +78,32 @@ def _in_transaction(name: str) -> Any:
     own: Any = getattr(_plain, name)
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if self.owner is not None:
-            connection = connection_of(self)
-            if connection.statements is not None:
-                connection.statements.begin(self.owner, connection)
+        owner = self.owner
+        if owner is None:
+            return own(self, *args, **kwargs)
+        connection = connection_of(self)
+        # The first text is the statement, or the name of what is called or copied.
+        named = (value for value in (*args, *kwargs.values()) if isinstance(value, str | Composable))
+        owner.last_sql = _text(next(named, ""))
+
+        def send() -> Any:
             ensure_transaction(connection)
-        return own(self, *args, **kwargs)
+            return own(self, *args, **kwargs)
+
+        if connection.statements is None:
+            return send()
+        return connection.statements.execute(owner, connection, self, send)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
         return _locked(self, call, *args, **kwargs)
 
     method.__name__, method.__doc__ = name, own.__doc__
     return method
+
+
+def _text(query: Any) -> str:
+    """A statement as reports show it."""
+    return query if isinstance(query, str) else repr(query)
 
 
 def _fetched(cursor: Any, own: Any, *args: Any) -> Any:
@@ -165,7 +180,7 @@ class ScopedCursor:
             # On a connection of no manager.
             return _execute(self, query, vars)
         connection = connection_of(self)
-        owner.last_sql = query if isinstance(query, str) else repr(query)
+        owner.last_sql = _text(query)
         if owner.comment and isinstance(query, str):
             query = owner.comment + query
         if vars:
@@ -182,7 +197,7 @@ class ScopedCursor:
                     merged_begin.execute(connection, self, query, vars)
                 else:
                     send = partial(merged_begin.execute, connection, self, query, vars)
-                    connection.statements.execute(owner, connection, self, owner.last_sql, send)
+                    connection.statements.execute(owner, connection, self, send)
             except BaseException as error:
                 check_after_statement(connection, self.query, error)
                 if isinstance(error, psycopg2.Error):

@@ -19,7 +19,7 @@ from simpycity_template.errors import PoolTimeout
 from simpycity_template.pool.owner import Owner, scope_named
 
 
-@dataclass(frozen=True)
+@dataclass
 class Level:
     """A scope that has the connection.
 
@@ -28,12 +28,14 @@ class Level:
         thread: which works in it.
         savepoint: the name of where it began.
         autocommit: whether its statements are kept without a COMMIT.
+        begin_fired: whether no listener has to prepare what it executes next.
     """
 
     owner: Owner
     thread: threading.Thread
     savepoint: str
     autocommit: bool
+    begin_fired: bool
 
 
 class Turn:
@@ -145,6 +147,18 @@ class SharedConnection(Connection):
     def owner(self, owner: Any) -> None:
         """Nothing: ``enter()`` and ``leave()`` know."""
 
+    @property
+    def begin_fired(self) -> bool:
+        """As of a connection that only the innermost scope has."""
+        levels = self.lock.levels
+        return not levels or levels[-1].begin_fired
+
+    @begin_fired.setter
+    def begin_fired(self, fired: bool) -> None:
+        levels = getattr(self.lock, "levels", ())
+        if levels:
+            levels[-1].begin_fired = fired
+
     def enter(self, owner: Owner) -> None:
         """Begin a scope.
 
@@ -159,7 +173,12 @@ class SharedConnection(Connection):
             self._count += 1
             autocommit = owner.isolation_level == 0
             level = Level(
-                owner, threading.current_thread(), f"simpycity_scope_{self._count}", autocommit
+                owner,
+                threading.current_thread(),
+                f"simpycity_scope_{self._count}",
+                autocommit,
+                # In autocommit mode no transaction begins.
+                begin_fired=autocommit,
             )
             self.run(f"SAVEPOINT {level.savepoint}")
             levels.append(level)
@@ -204,6 +223,7 @@ class SharedConnection(Connection):
             except psycopg2.Error:
                 self._undo(levels[-1])
                 raise
+            levels[-1].begin_fired = levels[-1].autocommit
             savepoints = "; ".join(f"SAVEPOINT {level.savepoint}" for level in levels)
             self.run(f"RELEASE {levels[0].savepoint}; {savepoints}")
 
@@ -227,3 +247,4 @@ class SharedConnection(Connection):
 
     def _undo(self, level: Level) -> None:
         self.run(f"ROLLBACK TO {level.savepoint}")
+        level.begin_fired = level.autocommit

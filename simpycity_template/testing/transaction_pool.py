@@ -2,10 +2,11 @@
 
 import threading
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from simpycity_template.driver.connection import Connection
 from simpycity_template.driver.terminate import terminate
+from simpycity_template.driver.traced_cursor import connect_traced
 from simpycity_template.pool.owner import Owner
 from simpycity_template.pool.pool import Pool
 from simpycity_template.testing.shared_connection import SharedConnection
@@ -41,18 +42,13 @@ class TransactionPool(Pool):
         connection.enter(owner)
         owner.since = monotonic()
         owner.connection = connection
+        connection.statements = self._events.statements
         self._owners.add(owner)
         self._events.fire("checkout", owner, 0.0, connection)
         return connection
 
     def _open_shared(self, owner: Owner) -> SharedConnection:
-        def factory(*args: Any, **kwargs: Any) -> Connection:
-            return SharedConnection(*args, **kwargs)
-
-        connection = self._connect(
-            owner.dsn, connection_factory=factory, fallback_application_name=self.name
-        )
-        assert isinstance(connection, SharedConnection)
+        connection = connect_traced(self._connect, owner.dsn, SharedConnection, self.name)
         self._events.fire("connect", owner, connection=connection)
         connection.share(self.name, self.settings.pool_timeout, self._home)
         return connection

@@ -1,6 +1,7 @@
 """What happens to connections can be listened to and counted, and neither breaks anything."""
 
 import gc
+import io
 import logging
 import os
 import sys
@@ -9,11 +10,13 @@ from time import monotonic, sleep
 
 import psycopg2
 import pytest
+from psycopg2.sql import SQL, Identifier
 from simpycity.core import Raw
 from support import PATIENCE, end_session, until
 
 from simpycity_template import PoolTimeout
 from simpycity_template.pool.events import EVENTS, HOLD_BUCKETS
+from simpycity_template.testing import rolled_back
 
 one = Raw("SELECT 1 AS one")
 
@@ -399,6 +402,49 @@ class TestBegin:
         handle.execute("SELECT 1")
         assert heard == []
 
+    def test_prepares_a_transaction_that_a_checkout_listener_has_begun(self, manager, heard):
+        manager.listen("checkout", lambda event: event.connection.cursor().execute("SELECT 1"))
+        with manager.scope("tenant"):
+            assert [self.now(), self.now()] == ["tenant", "tenant"]
+            assert heard == ["tenant"]
+
+    def test_prepares_a_transaction_that_a_cursor_of_psycopg2_has_begun(self, manager, heard):
+        with manager.scope("tenant"):
+            for end in (manager.commit, manager.rollback):
+                with manager.handle().conn.cursor() as cursor:
+                    cursor.execute("SELECT 1")
+                assert [self.now(), self.now()] == ["tenant", "tenant"]
+                end()
+        assert heard == ["tenant", "tenant"]
+
+    def test_prepares_what_follows_a_commit_written_as_sql(self, manager, heard):
+        with manager.scope("tenant"):
+            assert self.now() == "tenant"
+            Raw("COMMIT")()
+            assert self.now() == "tenant"
+        assert heard == ["tenant", "tenant"]
+
+    def test_prepares_the_transactions_of_a_test_that_is_rolled_back(self, manager, heard):
+        with rolled_back(manager):
+            for label in ("a", "b"):
+                with manager.scope(label):
+                    assert [self.now(), self.now()] == [label, label]
+                    for end in (manager.commit, manager.rollback):
+                        end()
+                        assert self.now() == label
+        assert heard == ["a"] * 3 + ["b"] * 3
+
+    def test_the_error_of_a_listener_is_not_hidden_by_that_of_the_rollback(self, manager, witness):
+        def fail(event):
+            pid = event._connection.backend_pid
+            terminated = witness.cursor()
+            terminated.execute("SELECT pg_terminate_backend(%s, 60000)", (pid,))
+            raise LookupError("no tenant")
+
+        manager.listen("begin", fail)
+        with manager.scope("x"), pytest.raises(LookupError, match="no tenant"):
+            one()
+
     def test_a_listener_that_fails_lets_nothing_be_executed(self, manager):
         def fail(event):
             event.execute("SELECT set_config('app.tenant', 'half', true)")
@@ -435,6 +481,24 @@ class TestStatement:
         assert first.error is None and first.seconds > 0 and first.holder.label == "GET /"
         assert (second.sql, second.rows) == ("SELECT nothing", -1)
         assert isinstance(second.error, psycopg2.errors.UndefinedColumn)
+
+    def test_comes_for_each_way_to_send_one(self, manager):
+        heard = recorded(manager, "statement")
+        with manager.scope("x"), manager.handle().cursor() as cursor:
+            cursor.execute(SQL("CREATE TABLE {} (n int)").format(Identifier("t")))
+            cursor.executemany("INSERT INTO t VALUES (%s)", [(1,), (2,)])
+            assert cursor.callproc("abs", (-1,)) == (-1,)
+            cursor.copy_expert("COPY t TO STDOUT", io.StringIO())
+            cursor.copy_from(io.StringIO("3\n"), "t")
+            cursor.copy_to(io.StringIO(), "t")
+            assert manager.status()[0].last_sql == "t"
+        assert [(event.sql, event.rows) for event in heard[1:]] == [
+            ("INSERT INTO t VALUES (%s)", 2),
+            ("abs", 1),
+            ("COPY t TO STDOUT", 2),
+            ("t", 1),
+            ("t", 3),
+        ]
 
     def test_an_event_without_a_connection_cannot_execute(self, manager):
         heard = recorded(manager, "statement")
