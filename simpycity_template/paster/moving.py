@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+from fissix.pgen2 import token, tokenize
 from paste.script.command import BadCommand, Command
 
 from simpycity_template.process.pipes import reader_may_leave
@@ -18,7 +20,7 @@ class MovingCommand(Command):
     description = """\
     Reads an application that was written for Python 2, and lists what a person has to change or
     to look at; fissix translates the rest. It changes nothing and imports nothing. With --write it
-    runs fissix, and makes spaces of tabs at the beginning of lines: look at the difference in
+    runs fissix, and makes spaces of tabs at the beginning of lines of code: look at the difference in
     version control, and list again.
 
     Exit status: 0; 1 where there is something to look at; 2 where the folder cannot be read, or
@@ -55,12 +57,16 @@ def translate(folder: Path) -> None:
     """Translate the Python files of a folder in their places.
 
     Raises:
-        BadCommand: fissix failed; what it had translated by then stays.
+        BadCommand: there are none, or fissix failed; what it had translated by then stays.
     """
     code = [file for file in files(folder) if file.suffix == ".py"]
+    if not code:
+        raise BadCommand(
+            f"{folder} has no Python file: name the folder of the application's setup.py."
+        )
     for file in code:
         text = file.read_bytes()
-        spaced = b"\n".join(map(_without_tabs, text.split(b"\n")))
+        spaced = _without_tabs(text)
         if spaced != text:
             file.write_bytes(spaced)
     fissix = [sys.executable, "-m", "fissix", "--write", "--nobackups", "--no-diffs"]
@@ -72,10 +78,31 @@ def translate(folder: Path) -> None:
         raise BadCommand("fissix failed: " + (" ".join(said) or done.stderr.strip()))
 
 
-def _without_tabs(line: bytes) -> bytes:
-    """Return a line with spaces in place of the tabs at its beginning, eight to each."""
-    rest = line.lstrip(b" \t")
-    return line[: len(line) - len(rest)].expandtabs(8) + rest
+def _without_tabs(text: bytes) -> bytes:
+    """Return code with spaces in place of the tabs at the beginning of its lines, eight to each.
+
+    Lines inside of a string stay as they are.
+    """
+    lines = text.split(b"\n")
+    in_strings = _lines_in_strings(lines)
+    for index, line in enumerate(lines):
+        if index not in in_strings:
+            rest = line.lstrip(b" \t")
+            lines[index] = line[: len(line) - len(rest)].expandtabs(8) + rest
+    return b"\n".join(lines)
+
+
+def _lines_in_strings(lines: list[bytes]) -> set[int]:
+    """Return the indices of the lines that begin inside of a string."""
+    # In Latin-1 each byte is a character.
+    readline = (line.decode("latin-1") + "\n" for line in lines).__next__
+    found: set[int] = set()
+    # Where the code is broken, fissix tells it.
+    with suppress(tokenize.TokenError, IndentationError):
+        for kind, _, (first, _), (last, _), _ in tokenize.generate_tokens(readline):
+            if kind == token.STRING:
+                found.update(range(first, last))
+    return found
 
 
 def show(folder: Path, found: list[Place]) -> None:

@@ -19,10 +19,12 @@ HERE = os.path.dirname(__file__)
 
 # The parts of this package that a translation depends on.
 PARTS = (
-    *(
-        f"corrections/{name}.py"
-        for name in ("__init__", "of_paste", "of_pylons", "of_templates", "of_webhelpers")
-    ),
+    "corrections/__init__.py",
+    "corrections/entry.py",
+    "corrections/of_paste.py",
+    "corrections/of_pylons.py",
+    "corrections/of_templates.py",
+    "corrections/of_webhelpers.py",
     "translation.py",
 )
 

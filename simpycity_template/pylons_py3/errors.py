@@ -5,132 +5,30 @@ pages and the mail are backlash's.
 """
 
 import os
-import smtplib
-import sys
 from collections import deque
-from collections.abc import Callable
-from datetime import datetime
 from html import escape
 from http import HTTPStatus
-from itertools import islice
-from threading import current_thread
 from typing import Any
 from urllib.parse import parse_qs
 
 from backlash.debugger import DebuggerCore
 from backlash.tbtools import Traceback, get_current_traceback
-from backlash.tracing.reporters.mail import EmailReporter
 from backlash.utils import RequestContext
 from paste.registry import restorer
-from paste.request import construct_url
-from paste.util.converters import asbool, aslist
+from paste.util.converters import asbool
 
 from simpycity_template.pylons_py3 import debugger_page, hints
+from simpycity_template.pylons_py3.error_mail import MAILED, Mail, addresses
+from simpycity_template.pylons_py3.guard import PAGE, Guard, log
 from simpycity_template.pylons_py3.restricted import networks, why_not
-from simpycity_template.pylons_py3.runtime import close
 
 # As many failed requests the debugger keeps with all their frames; the oldest are forgotten.
 KEPT_FAILURES = 20
 
-# Seconds that a mail server may take for each answer, while the visitor waits.
-MAIL_TIMEOUT = 10
-
 # Seconds after which to ask again where all connections were in use.
 RETRY_AFTER = 10
 
-# What a mail says of the request: nothing that proves who somebody is, and no query.
-MAILED = (
-    *("REQUEST_METHOD", "SCRIPT_NAME", "PATH_INFO", "CONTENT_TYPE", "CONTENT_LENGTH"),
-    *("HTTP_HOST", "HTTP_USER_AGENT", "HTTP_ACCEPT", "HTTP_ACCEPT_LANGUAGE"),
-    *("REMOTE_ADDR", "HTTP_X_FORWARDED_FOR", "SERVER_NAME", "SERVER_PORT", "wsgi.url_scheme"),
-)
-
-PAGE = """<!DOCTYPE html>
-<html><head><title>Server Error</title></head>
-<body><h1>Server Error</h1>{}</body></html>
-"""
-
 REFUSED = "<p>An error occurred; its traceback is in the log.</p><p>{}</p>"
-
-
-class Guard:
-    """Calls an application, and answers in its place when it raises.
-
-    What is expected further out (``paste.expected_exceptions``), or asked for by a test
-    (``paste.throw_errors``), is let through.
-    """
-
-    app: Callable[..., Any]
-
-    def guarded(self, environ, start_response):
-        """Call the application."""
-        if environ.get("paste.throw_errors"):
-            return self.app(environ, start_response)
-        body = None
-        try:
-            body = self.app(environ, start_response)
-            return body if isinstance(body, (list, tuple)) else GuardedBody(body, self, environ)
-        except Exception as error:
-            close(body)
-            if isinstance(error, tuple(environ.get("paste.expected_exceptions", ()))):
-                raise
-            status, more = self.status(error)
-            page, headers = self.page(self.report(environ), environ)
-            headers = [("Content-Type", "text/html; charset=utf-8"), *headers, *more]
-            start_response(status, headers, sys.exc_info())
-            return [page.encode("utf-8", "replace")]
-
-    def report(self, environ):
-        """Log the exception that is being handled, and return its traceback."""
-        raise NotImplementedError
-
-    def page(self, traceback, environ):
-        """Return the HTML page that is the answer, and further headers of it."""
-        raise NotImplementedError
-
-    def status(self, error):
-        """Return the status of the answer to an error, and the headers that go with it."""
-        return "500 Internal Server Error", []
-
-
-class GuardedBody:
-    """A body of which a failure is reported while it is read."""
-
-    def __init__(self, body, guard, environ):
-        self._body = body
-        self._pieces = iter(body)
-        self._guard = guard
-        self._environ = environ
-        # A failure before the first piece can still be answered with a page.
-        self._first = list(islice(self._pieces, 1))
-
-    def __iter__(self):
-        return self
-
-    def __next__(self):
-        if self._first:
-            return self._first.pop()
-        try:
-            return next(self._pieces)
-        except StopIteration:
-            raise
-        except Exception:
-            # What has been sent cannot be taken back: the server breaks off.
-            self._guard.report(self._environ)
-            raise
-
-    def close(self):
-        """Close the application's body."""
-        close(self._body)
-
-
-def log(traceback, environ, file):
-    """Write a traceback, below a line that says when, in which thread and for which request."""
-    # In one piece, and without the query, which may have secrets: those who read a log are many.
-    when = datetime.now().isoformat(" ", "milliseconds")
-    request = f"{environ['REQUEST_METHOD']} {construct_url(environ, with_query_string=False)}"
-    text = traceback.plaintext.rstrip()
-    file.write(f"{when} ERROR [{current_thread().name}] {request}\n{text}\n")
 
 
 class EvalException(Guard, DebuggerCore):
@@ -256,7 +154,7 @@ class ErrorMiddleware(Guard):
         self.debug = asbool(debug)
         self.error_log = error_log
         self.message = error_message or conf.get("error_message") or "An error occurred."
-        recipients = _addresses(error_email or conf.get("error_email"))
+        recipients = addresses(error_email or conf.get("error_email"))
         self.mail = recipients and Mail(
             smtp_server=smtp_server or conf.get("smtp_server") or "localhost",
             from_address=from_address or conf.get("error_from_address") or recipients[0],
@@ -296,28 +194,6 @@ class ErrorMiddleware(Guard):
             # It is not broken but busy, which load balancers and crawlers treat otherwise.
             return "503 Service Unavailable", [("Retry-After", str(RETRY_AFTER))]
         return super().status(error)
-
-
-class Mail(EmailReporter):
-    """Reports by mail, and waits only so long for the server."""
-
-    def report(self, traceback):
-        with smtplib.SMTP(self.smtp_server, timeout=MAIL_TIMEOUT) as server:
-            if self.smtp_use_tls:
-                server.starttls()
-            if self.smtp_username and self.smtp_password:
-                server.login(self.smtp_username, self.smtp_password)
-            message = self.assemble_email(traceback)
-            # An error's text may have whatever ends a line, and a header is one line.
-            subject = " ".join(str(message["Subject"]).split())
-            message.replace_header("Subject", subject)
-            server.send_message(message, self.from_address, self.error_email)
-
-
-def _addresses(setting):
-    if isinstance(setting, str):
-        setting = setting.replace(",", " ")
-    return aslist(setting)
 
 
 def make_eval_exception(app, global_conf, **options):

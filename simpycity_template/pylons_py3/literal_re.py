@@ -62,8 +62,9 @@ class Pattern:
 
     def split(self, text):
         """Return the pieces between the matches; those of a literal are literals."""
-        pieces = self.pattern.split(str(text))
-        return list(map(type(text), pieces)) if hasattr(text, "__html__") else pieces
+        if not hasattr(text, "__html__"):
+            return self.pattern.split(text)
+        return list(map(type(text), self.pattern.split(str(text))))
 
     def search(self, text):
         """Return the first match, or None; the groups of one in a literal are literals."""
@@ -90,7 +91,9 @@ class Match:
     def group(self, *groups):
         """Return one group, or a tuple of several."""
         found = self._match.group(*groups)
-        return tuple(map(self._literal, found)) if isinstance(found, tuple) else self._literal(found)
+        return (
+            tuple(map(self._literal, found)) if isinstance(found, tuple) else self._literal(found)
+        )
 
     def groups(self, default=None):
         """Return all groups."""

@@ -108,6 +108,7 @@ REQUIREMENTS = {
     "elementtree": "xml.etree, of Python",
     "elixir": "SQLAlchemy's declarative classes",
     "flup": "a server of docs/deployment.rst",
+    "hashlib": "hashlib, of Python",
     "kid": "Genshi",
     "mysql-python": "mysqlclient",
     "nose": "pytest; nose.tools can be imported",
@@ -117,13 +118,20 @@ REQUIREMENTS = {
     "pysqlite": "sqlite3, of Python",
     "python-openid": "python3-openid",
     "repoze.what": "nothing kept; write the checks into __before__",
+    "repoze.what-pylons": "nothing kept; write the checks into __before__",
+    "repoze.what-quickstart": "nothing kept; write the checks into __before__",
     "sqlalchemy-migrate": "alembic",
     "suds": "suds-community",
     "toscawidgets": "tw2.core",
+    "turbomail": "smtplib and email, of Python",
     "tw.forms": "tw2.forms",
     "unittest2": "unittest, of Python",
     "webhelpers2": "WebHelpers 1.3, which is installed",
 }
+# The name in a quoted text that is one requirement as a whole: "Routes[extra]>=1.10,<2".
+QUOTED_REQUIREMENT = re.compile(
+    r"""['"]([A-Za-z][\w.-]*)\s*(?:\[[\w\s,-]*\])?\s*(?:[<>=!~]=?[^'"]*)?['"]"""
+)
 PINNED = Advice('"Routes==1.12" in setup.py', "Routes; few releases of that time run on Python 3",
                 r"^(?!.*[Pp]ylons==).*['\"][\w.-]+\s*==\s*[\d.]+")  # fmt: skip
 
@@ -174,7 +182,7 @@ def advices(file: Path, line: str) -> Iterator[Advice]:
         yield from of_requirements(re.findall(r"^\s*([A-Za-z][\w.-]*)", line))
         return
     if file.name == "setup.py":
-        yield from of_requirements(re.findall(r"['\"]([A-Za-z][\w.-]*)[^'\"]*['\"]", line))
+        yield from of_requirements(QUOTED_REQUIREMENT.findall(line))
         if re.search(PINNED.pattern, line):
             yield PINNED
     known = IN_TEMPLATES if file.suffix in TEMPLATES else IN_CODE

@@ -19,6 +19,8 @@ APPLICATION = """\
 # redirect_to is a word here
 import cgi
 class Page(object):
+\t'''One page:
+\tindented by a tab.'''
 \tdef show(self):
             if self.pages.has_key('x'):
 \t\tprint 'x', u'\\xf6'
@@ -68,13 +70,28 @@ def test_a_line_that_is_right_is_not_found(tmp_path, line):
     assert found(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("line", "named"),
+    [
+        ("keywords='kid friendly pil',", None),
+        ("description='nose, as it was',", None),
+        ('"PIL",', "pil"),
+        ('"flup[server] >= 1.0, <2",', "flup"),
+        ("install_requires=['suds>=0.4'],", "suds"),
+    ],
+)
+def test_only_what_is_a_requirement_as_a_whole_is_named_in_setup_py(tmp_path, line, named):
+    (tmp_path / "setup.py").write_text(line + "\n")
+    assert [one[2] for one in found(tmp_path)] == ([REQUIREMENTS[named]] if named else [])
+
+
 def test_places_are_named_by_file_and_line(old):
     escape = "from html import escape, escape(text)"
     assert found(old) == [
         ("requirements.txt", 1, REQUIREMENTS["elixir"]),
         ("setup.py", 1, REQUIREMENTS["mysql-python"]),
         ("wiki/page.py", 2, escape),
-        ("wiki/page.py", 7, escape),
+        ("wiki/page.py", 9, escape),
         ("wiki/templates/page.mako", 1, "'id' in row"),
     ]
 
@@ -84,7 +101,7 @@ def test_it_lists_and_changes_nothing(old):
     before = contents(old)
     done = paster("moving", ".", cwd=old)
     assert (done.returncode, done.stderr) == (1, "")
-    assert "    wiki/page.py:7: return cgi.escape(self.text)\n" in done.stdout
+    assert "    wiki/page.py:9: return cgi.escape(self.text)\n" in done.stdout
     assert done.stdout.endswith("5 places in 4 files to look at.\n")
     assert contents(old) == before
 
@@ -95,7 +112,9 @@ def test_write_translates_the_code(old):
     assert (done.returncode, done.stderr) == (1, ""), done.stdout
     text = (old / "wiki" / "page.py").read_text()
     compile(text, "page.py", "exec")
-    assert "if 'x' in self.pages:" in text and "print('x'" in text and "\t" not in text
+    assert "if 'x' in self.pages:" in text and "print('x'" in text
+    # A text stays as it is.
+    assert text.count("\t") == 1 and "\n\tindented by a tab" in text
     assert (old / "wiki" / "latin.py").read_bytes().endswith(b"'\xf6'\n")
     assert (old / "data" / "other.py").read_text() == "import cgi\n"
 
@@ -126,6 +145,13 @@ def test_what_is_no_folder_is_named(tmp_path):
         "nowhere is no folder: name that of the application's setup.py."
         in done.stdout + done.stderr
     )
+
+
+@pytest.mark.process
+def test_a_folder_without_code_is_named(tmp_path):
+    done = paster("moving", "--write", ".", cwd=tmp_path)
+    assert done.returncode == 2
+    assert ". has no Python file: name the folder of" in done.stdout + done.stderr
 
 
 @pytest.mark.process

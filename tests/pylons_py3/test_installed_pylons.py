@@ -7,9 +7,13 @@ import logging
 import pkgutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pylons
 import pytest
+from webhelpers.html import literal
+
+from simpycity_template.pylons_py3 import cache, corrections, literal_re
 
 # Asks for repoze.bfg, and for a module of Pylons that does not exist, on Python 2 as well.
 BROKEN = {"pylons.url"}
@@ -161,6 +165,23 @@ def test_a_global_has_no_attributes_outside_of_a_request():
     assert not any(hasattr(one, "user") for one in (c, request, session, app_globals))
     with pytest.raises(TypeError, match="No object .* has been registered"):
         c.user  # noqa: B018
+
+
+def test_each_file_of_corrections_changes_the_fingerprint_of_translations():
+    files = Path(corrections.__file__).parent.glob("*.py")
+    assert {f"corrections/{file.name}" for file in files} <= set(cache.PARTS)
+
+
+def test_a_pattern_of_webhelpers_splits_what_it_is_given():
+    assert literal_re.compile(b",").split(b"a,b") == [b"a", b"b"]
+    assert literal_re.compile(",").split(literal("<b>,&amp;")) == [literal("<b>"), literal("&amp;")]
+
+
+def test_the_plugin_of_pylons_has_the_base_that_nose_gave_it():
+    from nose.plugins import Plugin
+    from pylons.test import PylonsPlugin
+
+    assert issubclass(PylonsPlugin, Plugin)
 
 
 def test_the_assertions_of_nose_can_be_imported():

@@ -13,7 +13,7 @@ from support import in_use
 from webtest import TestApp
 
 from simpycity_template.middleware import ManagerMiddleware
-from simpycity_template.pylons_py3 import errors
+from simpycity_template.pylons_py3 import error_mail, errors
 
 THROWN = {"paste.throw_errors": "", "REMOTE_ADDR": "127.0.0.1"}
 
@@ -68,7 +68,7 @@ def test_a_mail_server_that_says_nothing_does_not_hold_the_answer_up(monkeypatch
     def failing(environ, start_response):
         raise ValueError("boom")
 
-    monkeypatch.setattr(errors, "MAIL_TIMEOUT", 0.1)
+    monkeypatch.setattr(error_mail, "MAIL_TIMEOUT", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         server = f"127.0.0.1:{silent.getsockname()[1]}"
         app = errors.ErrorMiddleware(failing, error_email="a@b.example", smtp_server=server)

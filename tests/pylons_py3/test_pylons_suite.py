@@ -51,20 +51,6 @@ RULES = [
         "(object):\n    def setup_method(self):",
     ),
     Rule(
-        "nose cannot be imported on Python 3.12; its decorator is written out below.",
-        ("tests/test_units/test_basic_app.py", "tests/test_units/test_templating.py"),
-        "from nose.tools import raises",
-        "from __init__ import raises",
-    ),
-    Rule(
-        "The decorator that was nose's.",
-        ("tests/test_units/__init__.py",),
-        "class TestMiddleware(object):",
-        "def raises(error):\n"
-        "    return lambda test: lambda self: TestCase().assertRaises(error, test, self)\n\n"
-        "class TestMiddleware(object):",
-    ),
-    Rule(
         "A body is bytes, and was str.",
         ("tests/test_units/test_basic_app.py",),
         r"re.match(r'^\d+$', resp.body)",

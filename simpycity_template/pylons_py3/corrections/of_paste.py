@@ -116,8 +116,7 @@ CORRECTIONS = [
         "static files whose names are not ASCII",
         "paste.urlparser",
         why="They were not found.",
-        old="            filename = request.path_info_pop(environ)\n"
-        "        full = self.normpath(",
+        old="            filename = request.path_info_pop(environ)\n        full = self.normpath(",
         new="            from simpycity_template.pylons_py3.wsgi_text import to_file_name; "
         "filename = to_file_name(request.path_info_pop(environ))\n"
         "        full = self.normpath(",

@@ -367,13 +367,6 @@ CORRECTIONS = [
         "                'Try running python setup.py egg_info to regenerate that file\\n')",
     ),
     Correction(
-        "Pylons' plugin for nose",
-        "pylons.test",
-        why="pytest has one of ours.",
-        old="import nose.plugins\n",
-        new="nose = _py3.nose\n",
-    ),
-    Correction(
         "how Pylons' templates are filled in",
         "pylons.util",
         why="Their text is Python 2 code, too; the entries below correct it.",

@@ -114,17 +114,15 @@ def make_application(full_stack="true"):
     from features.config.middleware import make_app
 
     folder = tempfile.mkdtemp()
-    return make_app(
-        {"debug": "false", "__file__": "/nowhere.ini", "here": folder},
-        cache_dir=folder,
-        full_stack=full_stack,
-        **{
-            "beaker.session.key": "k",
-            "beaker.session.secret": "secret",
-            "beaker.session.type": "memory",
-            "beaker.cache.type": "memory",
-        }
-    )
+    options = {
+        "cache_dir": folder,
+        "full_stack": full_stack,
+        "beaker.session.key": "k",
+        "beaker.session.secret": "secret",
+        "beaker.session.type": "memory",
+        "beaker.cache.type": "memory",
+    }
+    return make_app({"debug": "false", "__file__": "/nowhere.ini", "here": folder}, **options)
 
 
 def answers(requests):
