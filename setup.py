@@ -192,7 +192,13 @@ setup(
             "SQLAlchemy>=2.0",
         ],
         "docs": ["Sphinx>=8", "furo>=2025.7.19"],
-        "dev": ["basedpyright>=1.39", "mypy>=1.10", "ruff>=0.6", "tox>=4", "types-psycopg2>=2.9.21"],
+        "dev": [
+            "basedpyright>=1.39",
+            "mypy>=1.10",
+            "ruff>=0.6",
+            "tox>=4",
+            "types-psycopg2>=2.9.21",
+        ],
     },
     entry_points={
         "paste.global_paster_command": [

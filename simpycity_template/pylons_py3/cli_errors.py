@@ -116,7 +116,9 @@ def sentence(error: Exception) -> str | None:
     frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
     # PasteDeploy's, around the server that an INI file names.
     if server := _called(frames, "paste.deploy.loadwsgi", "server_wrapper"):
-        return _of_server(error, server.f_locals["context"], frames[-1].f_globals.get("__name__", ""))
+        return _of_server(
+            error, server.f_locals["context"], frames[-1].f_globals.get("__name__", "")
+        )
     if not _is_of_paste(frames):
         return None
     if isinstance(error, EOFError):

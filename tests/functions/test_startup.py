@@ -69,7 +69,9 @@ def test_without_the_setting_nothing_is_compared(make_checked, package, caplog):
     assert (messages(caplog), "at_start" in sys.modules) == ([], False)
 
 
-def test_a_model_that_cannot_be_imported_is_one_warning_and_a_server_that_is_away_none(make_checked, make_manager, package, caplog):
+def test_a_model_that_cannot_be_imported_is_one_warning_and_a_server_that_is_away_none(
+    make_checked, make_manager, package, caplog
+):
     (package / "broken.py").write_text("1 / 0")
     check_functions(make_checked(check_functions="true"), "at_start")
     check_functions(make_manager(check_functions="true", dsn="host=/nowhere"), "at_start")
