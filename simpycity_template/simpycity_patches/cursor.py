@@ -83,7 +83,9 @@ def _in_transaction(name: str) -> Any:
             return own(self, *args, **kwargs)
         connection = connection_of(self)
         # The first text is the statement, or the name of what is called or copied.
-        named = (value for value in (*args, *kwargs.values()) if isinstance(value, str | Composable))
+        named = (
+            value for value in (*args, *kwargs.values()) if isinstance(value, str | Composable)
+        )
         owner.last_sql = _text(next(named, ""))
 
         def send() -> Any:
