@@ -3,6 +3,7 @@
 The agents are the real ones, and reach no server of theirs.
 """
 
+import fcntl
 import json
 import os
 import subprocess
@@ -44,8 +45,12 @@ def packages(pytestconfig):
     """Where the agents are installed: together they need versions that nothing else does."""
     wanted = AGENTS / "requirements.txt"
     folder = Path(pytestconfig.cache.mkdir(f"agents-{crc32(wanted.read_bytes())}"))
-    if not (folder / "ddtrace").exists():
-        install(folder, "--only-binary=:all:", "-r", str(wanted))
+    with (folder / "lock").open("w") as lock:
+        # Another worker may be installing them.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "installed").exists():
+            install(folder, "--only-binary=:all:", "-r", str(wanted))
+            (folder / "installed").touch()
     return folder
 
 
@@ -64,7 +69,7 @@ def agent(request):
 
 
 @pytest.fixture
-def under(agent, packages, dsn):
+def under(agent, packages, dsn, tmp_path):
     """What an agent saw of the application, and what held."""
     if agent == "aikido" and not any(packages.glob("pytricia*.so")):
         # It has to be compiled.
@@ -76,6 +81,7 @@ def under(agent, packages, dsn):
     done = subprocess.run(
         [sys.executable, str(AGENTS / "run.py"), agent, dsn],
         env={**os.environ, "PYTHONPATH": str(packages)},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
