@@ -83,6 +83,7 @@ class Manager:
         with self._lock:
             if settings != self.settings:
                 self._target = Database(settings, self.name)
+                self._events.log_lost_writes(settings.log_lost_writes)
                 pool, self._pool = self._pool, None
         if pool is not None:
             pool.close()

@@ -65,6 +65,7 @@ class Settings:
         pool_reset: ``rollback``, or ``discard`` for ``DISCARD ALL`` as well.
         isolation_level: one of psycopg2's ``ISOLATION_LEVEL_*``; None is the server's own.
         hold_warning: seconds after which a held connection is logged; 0 is never.
+        log_lost_writes: whether a scope is logged that changed rows and did not commit them.
         schema_lock_timeout: seconds for which ``setup-app`` waits for a lock in the database; 0 is
             for ever.
         apply_schema: whether ``paster serve --reload`` applies migrations and functions first.
@@ -84,6 +85,7 @@ class Settings:
     pool_reset: str = "rollback"
     isolation_level: int | None = None
     hold_warning: float = 0.0
+    log_lost_writes: bool = False
     schema_lock_timeout: float = 5.0
     apply_schema: bool = False
     check_functions: bool = False
@@ -287,6 +289,7 @@ _PARSERS: dict[str, Callable[[str, Any], Any]] = {
     "pool_reset": _one_of({"rollback": "rollback", "discard": "discard"}),
     "isolation_level": isolation_level,
     "hold_warning": _number(float, "a number of seconds", 0, SECONDS_MAX),
+    "log_lost_writes": _one_of(TRUTH),
     "schema_lock_timeout": _number(float, "a number of seconds", 0, SECONDS_MAX / 1000),
     "apply_schema": _one_of(TRUTH),
     "check_functions": _one_of(TRUTH),

@@ -53,7 +53,9 @@ def shell(command, cwd):
 def test_the_page_on_connections_leads_to_their_holders(project):
     ini = project / "development.ini"
     console, _ = blocks(CONNECTIONS, "console")
-    without = re.sub(r"(?m)^simpycity\.(tag_statements|status_page) = .*\n", "", ini.read_text())
+    without = re.sub(
+        r"(?m)^simpycity\.(tag_statements|status_page|log_lost_writes) = .*\n", "", ini.read_text()
+    )
     settings = "".join(block.text for block in blocks(CONNECTIONS, "ini"))
     ini.write_text(without.replace("simpycity.dsn =", settings + "simpycity.dsn ="))
     assert paster("make-config", "HelloWorld", "production.ini", cwd=project).returncode == 0
@@ -139,5 +141,19 @@ def test_an_exhausted_pool_is_told_as_the_page_shows(dsn):
         go_on.set()
         holder.join(PATIENCE)
         manager.dispose()
-    (shown,) = blocks(CONNECTIONS, "text")
+    shown, _ = blocks(CONNECTIONS, "text")
     assert re.fullmatch(shape(shown.text), str(raised.value).strip())
+
+
+def test_a_forgotten_commit_is_logged_as_the_page_shows(make_manager, caplog):
+    manager = make_manager(log_lost_writes="true")
+    with manager.transaction():
+        manager.handle().execute("CREATE TABLE note (title text)")
+
+    def create():
+        manager.handle().execute("INSERT INTO note VALUES ('Milk')")
+
+    with manager.scope("POST /notes"):
+        create()
+    _, shown = blocks(CONNECTIONS, "text")
+    assert re.fullmatch(shape(shown.text), caplog.messages[-1])

@@ -225,7 +225,7 @@ class Connection(extensions.connection):
                     _commit(self)
                 if self.get_transaction_status() != IDLE:
                     # One that psycopg2 does not know of.
-                    self.run("COMMIT")
+                    self.run("COMMIT" if self.statements is None else self.statements.commit(self))
             except BaseException as error:
                 commit_outcome.check_after_commit(self, error)
                 raise

@@ -14,6 +14,7 @@ from typing import Any
 import psycopg2
 
 from simpycity_template.driver.connection import Connection
+from simpycity_template.pool.lost_writes import LostWrites
 from simpycity_template.pool.owner import Owner
 from simpycity_template.pool.statements import Statements
 
@@ -99,6 +100,7 @@ class Events:
 
     Attributes:
         counts: how often each event happened in this process.
+        lost_writes: logs transactions that nobody committed, where that is switched on; or None.
         seconds: the sum of the seconds of each event.
         holds: how many hold times there were up to each of ``HOLD_BUCKETS`` and above the one
             before it; the last entry counts those above all of them.
@@ -107,6 +109,7 @@ class Events:
     def __init__(self) -> None:
         self._listeners: dict[str, list[Listener]] = {name: [] for name in EVENTS}
         self._of_statements = Statements(self)
+        self.lost_writes: LostWrites | None = None
         # What connections refer to while somebody listens to what happens inside scopes.
         self.statements: Statements | None = None
         self.forked()
@@ -130,8 +133,13 @@ class Events:
         listeners.remove(listener)
         self._refer()
 
+    def log_lost_writes(self, switched_on: bool) -> None:
+        """Log, or do not log, what scopes have changed and nobody committed."""
+        self.lost_writes = LostWrites() if switched_on else None
+        self._refer()
+
     def _refer(self) -> None:
-        inside = self.listens_to("begin") or self.listens_to("statement")
+        inside = self.listens_to("begin") or self.listens_to("statement") or self.lost_writes
         self.statements = self._of_statements if inside else None
 
     def listens_to(self, name: str) -> bool:

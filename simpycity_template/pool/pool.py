@@ -193,6 +193,8 @@ class Pool:
         Raises:
             psycopg2.Error: that failed, and the connection must be terminated.
         """
+        if self._events.lost_writes is not None:
+            self._events.lost_writes.look(owner, connection)
         connection.reset_state()
         if self._discards:
             connection.discard()

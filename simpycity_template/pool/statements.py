@@ -11,6 +11,7 @@ from simpycity_template.driver.commit_outcome import commits_each_statement
 from simpycity_template.driver.connection import Connection
 from simpycity_template.driver.merged_begin import ensure_transaction
 from simpycity_template.driver.state import IDLE
+from simpycity_template.pool.lost_writes import flushing
 from simpycity_template.pool.owner import Owner
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Statements:
         Raises:
             Exception: what a listener raises; the transaction is rolled back.
         """
+        if self._events.lost_writes is not None:
+            self._events.lost_writes.note(connection)
         if not self._events.listens_to("begin"):
             return
         if connection.get_transaction_status() == IDLE:
@@ -73,3 +76,7 @@ class Statements:
         finally:
             rows = cursor.rowcount if error is None else -1
             self._events.executed(owner, monotonic() - began, rows, error)
+
+    def commit(self, connection: Connection) -> str:
+        """What ends a transaction that is committed."""
+        return "COMMIT" if self._events.lost_writes is None else flushing(connection, "COMMIT")

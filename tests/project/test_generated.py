@@ -72,9 +72,11 @@ class BusyController(BaseController):
             handles.append(manager.open())
 """
 
-# Holds a connection until that was logged.
+# Holds a connection until that was logged, and forgets to commit.
 HOLDING = """
 import time
+
+from pylons.controllers.util import redirect
 
 from {package}.lib.base import BaseController
 from {package}.model.meta import manager
@@ -87,6 +89,12 @@ class HoldingController(BaseController):
         while not manager.metrics().hold_warnings and time.monotonic() < deadline:
             time.sleep(0.01)
         return "told" if manager.metrics().hold_warnings else "waited in vain"
+
+    def forget(self):
+        manager.handle().execute("CREATE TABLE list AS SELECT 'Milk' AS item")
+        manager.commit()
+        manager.handle().execute("INSERT INTO list VALUES ('Bread')")
+        redirect("/style.css")
 """
 
 
@@ -374,17 +382,24 @@ class TestCommands:
         tests = run(sys.executable, "-m", "pytest", "-q", cwd=project)
         assert "3 passed" in tests.stdout, tests.stdout
 
-    def test_a_connection_that_is_held_for_long_is_in_the_log_of_development(self, project):
+    def test_a_connection_held_for_long_and_a_forgotten_commit_are_in_the_log_of_development(
+        self, project
+    ):
         ini = project / "development.ini"
         assert "\nsimpycity.hold_warning = 10\n" in ini.read_text()
         change(ini, "simpycity.hold_warning", "0.1")
         add_controller(project, "holding", HOLDING)
         with served(project) as address:
             assert Visitor(address).get("/holding/index") == "told"
-        (told,) = re.findall(r"WARNI .*a connection is held.*", (project / "serve.log").read_text())
+            assert "body" in Visitor(address).get("/holding/forget")
+        log = (project / "serve.log").read_text()
+        (forgotten,) = re.findall(r"WARNI .*nobody called commit.*", log)
+        assert "'GET /holding/forget' changed 1 row of list and was rolled back" in forgotten
+        assert "at helloworld/controllers/holding.py:21 in forget (" in forgotten
+        (told,) = re.findall(r"WARNI .*a connection is held.*", log)
         assert "a connection is held for " in told
         assert "'GET /holding/index'" in told
-        assert "helloworld/controllers/holding.py:11 in index" in told
+        assert "helloworld/controllers/holding.py:13 in index" in told
 
     def test_serve_with_reload_takes_up_a_change(self, project):
         controller = project / "helloworld/controllers/welcome.py"

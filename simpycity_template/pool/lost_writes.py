@@ -1,0 +1,110 @@
+"""Logs a scope that ends by ROLLBACK although its statements changed rows: a forgotten commit.
+
+PostgreSQL itself is asked, because a SELECT that calls a function can change rows too. The question
+goes along with the ROLLBACK in one message, and its answer comes back as a message of the level INFO,
+which a session cannot switch off. An open transaction alone is asked about; one that has committed or
+rolled back is not.
+"""
+
+import json
+import logging
+import re
+import sys
+from contextlib import suppress
+from weakref import WeakKeyDictionary
+
+import psycopg2
+
+from simpycity_template.driver.connection import Connection
+from simpycity_template.driver.state import IDLE, IN_TRANSACTION
+from simpycity_template.pool.call_site import Line, application_line, described, from_here
+from simpycity_template.pool.owner import Owner, scope_named
+
+log = logging.getLogger("simpycity_template")
+
+# PostgreSQL's counts may still have what the session did in the transactions of the last second, unless
+# those have flushed it, which is possible since version 15.
+FLUSH = "SELECT pg_catalog.pg_stat_force_next_flush()"
+FLUSHES = 150000
+
+# So only tables count that this transaction has locked for writing, and one that has written nothing,
+# and so has no number yet, is not asked further.
+_COUNT = """DO $$
+DECLARE changed json;
+BEGIN
+    IF pg_catalog.txid_current_if_assigned() IS NULL THEN
+        RETURN;
+    END IF;
+    SELECT pg_catalog.json_object_agg(
+        s.relid::pg_catalog.regclass, s.n_tup_ins + s.n_tup_upd + s.n_tup_del
+    ) INTO changed
+    FROM pg_catalog.pg_stat_xact_user_tables AS s JOIN pg_catalog.pg_class AS c ON c.oid = s.relid
+    WHERE s.n_tup_ins + s.n_tup_upd + s.n_tup_del > 0 AND c.relpersistence <> 't' AND EXISTS (
+        SELECT FROM pg_catalog.pg_locks AS l
+        WHERE l.pid = pg_catalog.pg_backend_pid() AND l.relation = s.relid
+        AND l.mode = 'RowExclusiveLock'
+    );
+    IF changed IS NOT NULL THEN
+        RAISE INFO 'simpycity_template changed %', changed;
+    END IF;
+END $$"""
+
+_answer = re.compile(r"simpycity_template changed (\{.*\})").search
+
+LINES_SHOWN = 5
+
+
+class LostWrites:
+    """What the log says of the transactions of a manager."""
+
+    def __init__(self) -> None:
+        # The code lines of the statements of each open transaction, in order.
+        self._lines: WeakKeyDictionary[Connection, dict[Line, None]] = WeakKeyDictionary()
+
+    def note(self, connection: Connection) -> None:
+        """Remember the code line of a statement that is about to be sent."""
+        if connection.get_transaction_status() == IDLE:
+            self._lines.pop(connection, None)
+        self._lines.setdefault(connection, {})[application_line(sys._getframe(1))] = None
+
+    def look(self, owner: Owner, connection: Connection) -> None:
+        """Log what a scope has changed in a transaction that is about to be rolled back.
+
+        Raises:
+            BaseException: what interrupts it, such as Ctrl-C; no error of the database.
+        """
+        lines = self._lines.pop(connection, {})
+        if connection.get_transaction_status() != IN_TRANSACTION or _is_raising():
+            return
+        # What psycopg2 itself has begun it has to end itself: one round trip more.
+        end = "ROLLBACK" if connection.autocommit else ""
+        with suppress(psycopg2.Error):
+            connection.run(f"{_COUNT};\n{flushing(connection, end)}")
+        found = next(filter(None, map(_answer, reversed(connection.notices))), None)
+        if found is not None:
+            log.warning("%s", _sentence(owner, json.loads(found[1]), lines))
+
+
+def flushing(connection: Connection, end: str) -> str:
+    """The end of a transaction, COMMIT or ROLLBACK, after which the counts begin anew."""
+    return f"{FLUSH}; {end}" if connection.server_version >= FLUSHES else end
+
+
+def _is_raising() -> bool:
+    """Whether the scope ends by an exception; StopIteration is the end of a stream."""
+    raised = sys.exc_info()[0]
+    return raised is not None and raised is not StopIteration
+
+
+def _sentence(owner: Owner, changed: dict[str, int], lines: dict[Line, None]) -> str:
+    rows = ", ".join(
+        f"{number} row{'s' * (number != 1)} of {table}" for table, number in sorted(changed.items())
+    )
+    places = [from_here(described(line)) for line in lines] or [from_here(owner.place)]
+    if len(places) > LINES_SHOWN:
+        places[LINES_SHOWN:] = [f"{len(places) - LINES_SHOWN} more"]
+    return (
+        f"{scope_named(owner.label, owner.thread)} changed {rows} and was rolled back, because "
+        f"nobody called commit(): its statements are at {', '.join(places)} (call rollback() where "
+        "nothing is to be kept)"
+    )
