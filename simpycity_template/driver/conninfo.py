@@ -1,4 +1,4 @@
-"""What libpq is told of a connection: by the DSN, else by a service file, else by the environment."""
+"""The parameters that libpq gets for a connection: of the DSN, a service file, or the environment."""
 
 import os
 from configparser import ConfigParser, Error
@@ -15,7 +15,7 @@ _FROM_ENVIRONMENT = {"PGAPPNAME": "application_name", "PGCONNECT_TIMEOUT": "conn
 
 
 def told(dsn: str) -> dict[str, str]:
-    """Return what libpq is told of a connection, but for its own defaults.
+    """Return the parameters that libpq gets for a connection, without its own defaults.
 
     Arguments:
         dsn: a DSN or URI.

@@ -1,4 +1,4 @@
-"""One file of SQL: read, and run statement by statement, so that a mistake is told with its line."""
+"""One file of SQL: read, and run statement by statement, so that an error has its line."""
 
 import re
 from dataclasses import dataclass
