@@ -25,7 +25,7 @@ def application_line(frame: FrameType) -> Line:
 
     Most are never shown, so even the line's number is found out later, by ``described()``.
     """
-    while (file := frame.f_code.co_filename) in _our_files or _is_ours(file):
+    while (file := frame.f_code.co_filename) in _our_files or is_ours(file):
         caller = frame.f_back
         if caller is None:
             break
@@ -33,7 +33,8 @@ def application_line(frame: FrameType) -> Line:
     return frame.f_code, frame.f_lasti
 
 
-def _is_ours(file: str) -> bool:
+def is_ours(file: str) -> bool:
+    """Whether code of this file is Simpycity's or this package's."""
     if not file.startswith(_OURS):
         return False
     _our_files.add(file)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
 
+from simpycity_template.pool.tracebacks import end_at_application
 from simpycity_template.scopes.scope import Scope
 from simpycity_template.scopes.stack import Stacks
 
@@ -29,7 +30,7 @@ class ScopeBlock:
         self._begun.append(scope)
         self._stacks.enter(scope)
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         scope = self._begun.pop()
         if not self._stacks.leave_current(scope):
             # It ends out of order, or in another thread than it began in.
@@ -37,6 +38,8 @@ class ScopeBlock:
             scope = self._stacks.leave_innermost(self._begun)
             self._begun.remove(scope)
         scope.end()
+        if error is not None:
+            end_at_application(error)
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Give each call of ``function`` a scope of its own.

@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from simpycity_template.pool.tracebacks import end_at_application
 from simpycity_template.process.thread_local import PerThread
 from simpycity_template.scopes.scope import Scope
 from simpycity_template.scopes.stack import Stacks
@@ -45,9 +46,13 @@ class RequestScope:
             self.stacks.enter(scope)
         _thread.get().depth += 1
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(
+        self, kind: object = None, error: BaseException | None = None, trace: object = None
+    ) -> None:
         _thread.get().depth -= 1
         self._scopes = self.stacks.leave(self.scope)
+        if error is not None:
+            end_at_application(error)
 
     def has_connections(self) -> bool:
         """Whether it has any; to be asked between two entries."""

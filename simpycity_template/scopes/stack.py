@@ -1,8 +1,10 @@
 """The scopes that a thread is in, and who ends which."""
 
+import sys
 import threading
 from collections.abc import Callable
 
+from simpycity_template.pool.tracebacks import end_at_application
 from simpycity_template.process.thread_local import PerThread
 from simpycity_template.scopes.checkout import Checkout
 from simpycity_template.scopes.scope import Scope
@@ -147,6 +149,9 @@ class Stacks(PerThread[Stack]):
         del stack
         if scope is not None:
             scope.close()
+        error = sys.exc_info()[1]
+        if error is not None:
+            end_at_application(error)
 
     def forked(self) -> None:
         """In a child process: leave to the parent what is the parent's."""

@@ -1,5 +1,6 @@
-"""The fixture ``rolled_back`` of pytest."""
+"""The fixture ``rolled_back`` of pytest, and tracebacks of SQL errors that end with the test's line."""
 
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -17,3 +18,12 @@ def rolled_back() -> Iterator[None]:
         for manager in configured_managers():
             stack.enter_context(block(manager))
         yield
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Show the line of the test, or of the application, last."""
+    # Only where the package is in use: see above.
+    if call.excinfo is not None and "simpycity_template.manager" in sys.modules:
+        from simpycity_template.pool.tracebacks import end_at_application
+
+        end_at_application(call.excinfo.value)

@@ -30,6 +30,9 @@ def test_it(run):
     Raw("INSERT INTO note VALUES ('a')")()
     get_manager("plugin").commit()
     assert Raw("SELECT count(*) FROM note")().fetchone()[0] == 1
+
+def test_that_fails():
+    Raw("SELECT nothing")()
 """
 
 
@@ -40,7 +43,10 @@ def test_the_fixture_rolls_back_what_each_test_committed(server, dsn, tmp_path):
         (tmp_path / "conftest.py").write_text(CONFTEST.format(dsn=dsn))
         (tmp_path / "test_it.py").write_text(TESTS)
         done = run(sys.executable, "-m", "pytest", "-q", *PLUGIN, cwd=tmp_path)
-        assert "2 passed" in done.stdout, done.stdout
+        assert "1 failed, 2 passed" in done.stdout, done.stdout
+        # The traceback ends with the line of the test.
+        assert "test_it.py:13: UndefinedColumn" in done.stdout
+        assert "simpycity_patches" not in done.stdout
         cursor.execute("SELECT count(*) FROM note")
         assert cursor.fetchone()[0] == 0
     link.close()
