@@ -25,6 +25,11 @@ from simpycity_template import Manager, get_manager
 # processes that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Some machines set this for all that runs on them. Pylons would then be translated again in each
+# process that the tests start, which is most of what those do.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A test that uses one of these starts a process, or waits for the network.
 FROM_OUTSIDE = {"browser", "pylons_sources", "server"}
 

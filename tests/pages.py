@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from docutils.core import publish_doctree
@@ -52,10 +53,11 @@ class _Captioned(CodeBlock):
 directives.register_directive("code-block", _Captioned)
 
 
+@lru_cache
 def tree(page: str) -> document:
-    """A page as docutils reads it; what only Sphinx understands is passed over."""
-    quiet = {"report_level": 5, "file_insertion_enabled": False}
-    return publish_doctree((ROOT / page).read_text(), settings_overrides=quiet)
+    """A page as docutils reads it, once; what only Sphinx understands is passed over."""
+    settings = {"report_level": 5, "file_insertion_enabled": False, "syntax_highlight": "none"}
+    return publish_doctree((ROOT / page).read_text(), settings_overrides=settings)
 
 
 def blocks(page: str, language: str | None = None) -> list[Block]:

@@ -13,7 +13,7 @@ from simpycity_template.driver import sql_comment
 from simpycity_template.driver.sql_text import may_commit, statements, tokens
 from simpycity_template.monitoring.pg_sessions import masked
 
-MEGABYTE = 1_000_000
+LENGTH = 250_000
 
 HOSTILE = {
     "an unclosed comment": "/*",
@@ -41,21 +41,21 @@ HOSTILE = {
     "line breaks": "\n",
     "cases of a function": "CREATE FUNCTION BEGIN ATOMIC CASE ",
 }
-SHAPES = {name: text * (MEGABYTE // len(text)) for name, text in HOSTILE.items()} | {
-    "distinct tags, unclosed": "".join(f"$t{n}$" for n in range(MEGABYTE // 8)),
-    "a comment with parts of a tag": "/* simpycity: " + " | " * (MEGABYTE // 3),
-    "a text over many lines": "E'a'" + "\n'b'" * (MEGABYTE // 4),
-    "a text and line breaks": "E'a'" + "\n \t" * (MEGABYTE // 3),
-    "a text and remarks": "E'a'" + "\n--" * (MEGABYTE // 3),
-    "words of a function": "CREATE FUNCTION f() BEGIN ATOMIC " + "SELECT x " * (MEGABYTE // 9),
+SHAPES = {name: text * (LENGTH // len(text)) for name, text in HOSTILE.items()} | {
+    "distinct tags, unclosed": "".join(f"$t{n}$" for n in range(LENGTH // 8)),
+    "a comment with parts of a tag": "/* simpycity: " + " | " * (LENGTH // 3),
+    "a text over many lines": "E'a'" + "\n'b'" * (LENGTH // 4),
+    "a text and line breaks": "E'a'" + "\n \t" * (LENGTH // 3),
+    "a text and remarks": "E'a'" + "\n--" * (LENGTH // 3),
+    "words of a function": "CREATE FUNCTION f() BEGIN ATOMIC " + "SELECT x " * (LENGTH // 9),
 }
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.slow
-def test_a_megabyte_of_a_hostile_shape_is_read_in_seconds(shape):
+def test_a_long_text_of_a_hostile_shape_is_read_in_a_second_or_two(shape):
     whole = SHAPES[shape] + "'commit"
-    part = whole[: MEGABYTE // 10]
+    part = whole[:100_000]
     for read, text in (
         (statements, whole),
         (lambda text: tokens(text, standard_conforming_strings=False), part),
@@ -66,8 +66,8 @@ def test_a_megabyte_of_a_hostile_shape_is_read_in_seconds(shape):
         began = process_time()
         for _ in read(text):
             pass
-        # The patterns that this lexer replaced took minutes; it takes a second or two.
-        assert process_time() - began < 20
+        # Where a pattern looks at all that is left from each place, it is half a minute.
+        assert process_time() - began < 5
 
 
 @given(
