@@ -98,18 +98,37 @@ def folder(remove: Callable[[Path], None]) -> Iterator[Path]:
         remove(folder)
 
 
+@pytest.fixture(scope="module")
+def used(remove: Callable[[Path], None]) -> Iterator[Path]:
+    """The directory of an embedded server that was used once; to make one takes longer than a copy."""
+    folder = Path(tempfile.mkdtemp(prefix="simpycity-tests-")).resolve()
+    user = User(folder / "postgres")
+    user.dsn()
+    user.end()
+    until(lambda: not runs(folder / "postgres"))
+    yield folder / "postgres"
+    remove(folder)
+
+
 @pytest.fixture
-def home(folder: Path) -> Path:
+def new_home(folder: Path) -> Path:
     """The directory of an embedded server that does not exist yet."""
     return folder / "postgres"
 
 
 @pytest.fixture
-def use(home: Path) -> Iterator[Callable[..., User]]:
+def home(new_home: Path, used: Path) -> Path:
+    """The same, of a server that was used before."""
+    subprocess.run(["cp", "-a", used, new_home], check=True)
+    return new_home
+
+
+@pytest.fixture
+def use(new_home: Path) -> Iterator[Callable[..., User]]:
     """Starts processes that use the server; they end with the test."""
     with ExitStack() as users:
 
-        def start(directory: Path = home, **options: Any) -> User:
+        def start(directory: Path = new_home, **options: Any) -> User:
             user = User(directory, **options)
             users.callback(user.kill)
             return user
@@ -204,11 +223,11 @@ def test_an_environment_that_libpq_or_the_server_refuses_is_told_at_once(use, se
     assert "nowhere" in sentence and "environment variables that begin with PG" in sentence
 
 
-def test_processes_that_start_at_once_share_one_server(use, home):
+def test_processes_that_start_at_once_share_one_server(use, new_home):
     users = [use() for _ in range(6)]
     assert len({user.dsn() for user in users}) == 1
-    postmasters = [p for p in server_processes(home) if "-D" in p.cmdline()]
-    assert [process.pid for process in postmasters] == [postmaster(home)]
+    postmasters = [p for p in server_processes(new_home) if "-D" in p.cmdline()]
+    assert [process.pid for process in postmasters] == [postmaster(new_home)]
 
 
 def test_threads_that_start_at_once_share_one_server(use):
@@ -238,7 +257,7 @@ def test_what_was_committed_is_there_after_the_next_start(use, home):
     assert execute(use().dsn(), "SELECT answer FROM kept") == [(42,)]
 
 
-def test_the_server_keeps_what_postgresql_needs_to_keep_data_safe(use):
+def test_the_server_keeps_what_postgresql_needs_to_keep_data_safe(use, home):
     settings = "SELECT current_setting('fsync'), current_setting('full_page_writes')"
     assert execute(use().dsn(), settings) == [("on", "on")]
 
@@ -263,7 +282,7 @@ def test_the_server_stops_with_the_last_process_that_uses_it(use, home):
     until(lambda: not runs(home))
 
 
-def test_a_killed_process_does_not_take_the_server_along(use):
+def test_a_killed_process_does_not_take_the_server_along(use, home):
     first, second = use(), use()
     first.dsn()
     dsn = second.dsn()
@@ -308,7 +327,7 @@ def test_a_process_replaced_again_and_again_finds_its_data(use, home):
     assert execute(use().dsn(), "SELECT count(*) FROM loads") == [(5,)]
 
 
-def test_a_forked_child_that_ends_leaves_the_server_to_its_parent(use):
+def test_a_forked_child_that_ends_leaves_the_server_to_its_parent(use, home):
     user = use(
         script="""
         import os, sys
@@ -406,28 +425,28 @@ def test_a_new_keeper_takes_over_from_one_that_was_killed(use, home):
     until(lambda: not runs(home))
 
 
-def test_a_set_up_that_was_interrupted_is_done_again(use, home):
-    (home / "cluster.new" / "base").mkdir(parents=True)
+def test_a_set_up_that_was_interrupted_is_done_again(use, new_home):
+    (new_home / "cluster.new" / "base").mkdir(parents=True)
     if os.geteuid() == 0:
         # As what the account of the server has made.
-        for folder in (home / "cluster.new", home / "cluster.new" / "base"):
+        for folder in (new_home / "cluster.new", new_home / "cluster.new" / "base"):
             shutil.chown(folder, "nobody")
     assert execute(use().dsn(), "SELECT 1") == [(1,)]
 
 
 @pytest.mark.parametrize("stage", ["cluster*/base", "log", "cluster/postmaster.pid"])
-def test_a_process_killed_while_it_starts_the_server_leaves_none(use, home, stage):
+def test_a_process_killed_while_it_starts_the_server_leaves_none(use, new_home, stage):
     user = use()
-    until(lambda: any(home.glob(stage)))
+    until(lambda: any(new_home.glob(stage)))
     user.kill()
-    until(lambda: not runs(home))
+    until(lambda: not runs(new_home))
     assert execute(use().dsn(), "SELECT 1") == [(1,)]
 
 
 @pytest.mark.parametrize("stage", ["cluster*/base", "log", "cluster/postmaster.pid"])
-def test_who_comes_while_a_killed_process_is_still_starting_the_server_waits(use, home, stage):
+def test_who_comes_while_a_killed_process_is_still_starting_the_server_waits(use, new_home, stage):
     first, second = use(), use()
-    until(lambda: any(home.glob(stage)))
+    until(lambda: any(new_home.glob(stage)))
     first.kill()
     assert execute(second.dsn(), "SELECT 1") == [(1,)]
 
@@ -541,10 +560,10 @@ def ordinary(folder: Path) -> Iterator[dict[str, Any]]:
         above.chmod(mode)
 
 
-def test_an_ordinary_user_has_a_server(use, ordinary, home):
+def test_an_ordinary_user_has_a_server(use, ordinary, new_home):
     assert execute(use(**ordinary).dsn(), "SELECT 1") == [(1,)]
     account = ordinary.get("user", os.geteuid())
-    assert {process.uids().effective for process in server_processes(home)} == {account}
+    assert {process.uids().effective for process in server_processes(new_home)} == {account}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root")
@@ -583,17 +602,17 @@ def test_a_directory_below_a_file_is_refused(use, folder):
     assert "cannot use" in refusal and f"{folder}/file" in refusal
 
 
-def test_data_of_another_version_is_refused_and_left_alone(use, home):
-    (home / "cluster").mkdir(parents=True)
-    (home / "cluster" / "PG_VERSION").write_text("16\n")
+def test_data_of_another_version_is_refused_and_left_alone(use, new_home):
+    (new_home / "cluster").mkdir(parents=True)
+    (new_home / "cluster" / "PG_VERSION").write_text("16\n")
     assert (
         use()
         .refusal()
         .startswith(
-            f"{home}/cluster holds the data of PostgreSQL 16, and the embedded server is PostgreSQL 18."
+            f"{new_home}/cluster holds the data of PostgreSQL 16, and the embedded server is PostgreSQL 18."
         )
     )
-    assert os.listdir(home / "cluster") == ["PG_VERSION"]
+    assert os.listdir(new_home / "cluster") == ["PG_VERSION"]
 
 
 def test_a_server_that_does_not_start_is_explained_with_its_log(use, home):
