@@ -20,6 +20,7 @@ from psycopg2 import extensions
 from simpycity_template.driver import commit_outcome
 from simpycity_template.driver.check_socket import is_read_only
 from simpycity_template.driver.disconnect import raise_translated
+from simpycity_template.driver.green import connect_limit, guard_wait
 from simpycity_template.driver.session import Session
 from simpycity_template.driver.state import (
     ACTIVE,
@@ -107,8 +108,10 @@ class Connection(extensions.connection):
         self.statements: Any = None
         self._cursor: Any = None
         self.idle_since = 0.0
+        guard_wait()
         try:
-            super().__init__(*args, **kwargs)
+            with connect_limit(self, args[0]):
+                super().__init__(*args, **kwargs)
         except BaseException:
             # Ctrl-C, or the timeout of a greenlet. Who keeps that exception keeps this half of a
             # connection, too, and the server takes it for a whole one.

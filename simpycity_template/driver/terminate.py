@@ -45,10 +45,10 @@ def terminate(connection: "Connection", deadline: float | None = None) -> None:
             has_lock = _cancel_and_lock(connection, deadline)
             if has_lock:
                 _cancel_copy(connection, deadline)
-        with suppress(psycopg2.Error, OSError), _socket(connection) as ours:
+        with suppress(psycopg2.Error, OSError):
             # A thread that still waits for an answer finds the end of the stream. libpq can send
             # its Terminate message all the same.
-            ours.shutdown(socket.SHUT_RD)
+            shut_down(connection, socket.SHUT_RD)
         connection.close()
     finally:
         if has_lock:
@@ -104,6 +104,20 @@ def _server_answers(connection: "Connection", deadline: float) -> bool:
         trial.shutdown(socket.SHUT_WR)
         return trial.recv(1) == b""
     return False
+
+
+def shut_down(connection: "Connection", how: int) -> None:
+    """Shut the socket down: who waits for the server finds the end of the stream.
+
+    Arguments:
+        connection: whose socket it is.
+        how: one of ``socket.SHUT_*``.
+
+    Raises:
+        psycopg2.InterfaceError, OSError: there is none any more.
+    """
+    with _socket(connection) as ours:
+        ours.shutdown(how)
 
 
 def _socket(connection: "Connection") -> socket.socket:
