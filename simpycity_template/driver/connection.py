@@ -10,7 +10,9 @@ psycopg2 begins and ends the transactions of that connection, until it is replac
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -63,6 +65,8 @@ class Connection(extensions.connection):
     Attributes:
         state: one of ``State``.
         lock: held by whoever sends a statement; psycopg2's own has no timeout.
+        cancel_lock: held by whoever cancels a statement.
+        cancelling: whether somebody does; then its next owner has to wait for that lock.
         owner: who has it now; an object of the pool, None while idle.
         handed_out: whether anybody but this package may have it.
         proxy: what a monitoring agent's ``psycopg2.connect()`` returned in its place, or None.
@@ -84,6 +88,8 @@ class Connection(extensions.connection):
         "answered",
         "backend_pid",
         "begin_fired",
+        "cancel_lock",
+        "cancelling",
         "expires",
         "handed_out",
         "idle_since",
@@ -119,6 +125,8 @@ class Connection(extensions.connection):
             raise
         self.lock = threading.RLock()
         self.begin_fired = False
+        self.cancel_lock = threading.Lock()
+        self.cancelling = False
         self.opened = self.answered = self.looked = monotonic()
         self.expires = self.opened
         self.process = os.getpid()
@@ -314,6 +322,14 @@ class Connection(extensions.connection):
         self.drop_cycles()
         super().close()
 
+    def is_active_for(self, owner: Any) -> bool:
+        """Whether a statement of ``owner`` is under way."""
+        return (
+            self.owner is owner
+            and not self.closed
+            and bool(self.get_transaction_status() == ACTIVE)
+        )
+
     def drop_cycles(self) -> None:
         """Drop what refers back to it, so that it is freed without the garbage collector."""
         self._cursor = self.proxy = None
@@ -323,15 +339,23 @@ class Connection(extensions.connection):
 _connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
 
 
-def _cancel_in_main_thread() -> None:
-    """Cancel what the main thread has under way in a server."""
+def _cancel_in_main_thread(waits: Callable[[], bool]) -> None:
+    """Cancel what the main thread has under way in a server.
+
+    Arguments:
+        waits: whether the main thread still waits for it.
+    """
     main = threading.main_thread().name
     for connection in list(_connections):
         owner = connection.owner
-        if owner is not None and owner.thread == main:
-            if connection.get_transaction_status() == ACTIVE:
-                with suppress(psycopg2.Error, OSError):
-                    cancel(connection, terminate_deadline())
+        if owner is not None and owner.thread == main and connection.is_active_for(owner):
+            due = partial(_waits_for, connection, owner, waits)
+            with suppress(psycopg2.Error, OSError):
+                cancel(connection, terminate_deadline(), due)
+
+
+def _waits_for(connection: Connection, owner: Any, waits: Callable[[], bool]) -> bool:
+    return connection.is_active_for(owner) and waits()
 
 
 def _leave_to_parent() -> None:

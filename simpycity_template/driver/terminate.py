@@ -6,6 +6,7 @@ the network swallows the answer. So the statement is cancelled first.
 
 import os
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
@@ -74,18 +75,28 @@ def _cancel_copy(connection: "Connection", deadline: float) -> None:
         sleep(CANCEL_INTERVAL)
 
 
-def cancel(connection: "Connection", deadline: float) -> bool:
+def cancel(
+    connection: "Connection", deadline: float, due: Callable[[], bool] | None = None
+) -> bool:
     """Cancel what is under way; False where it is too late or the server does not answer.
 
     Arguments:
         connection: whose statement is cancelled.
         deadline: until when to wait for the server, in seconds of the monotonic clock.
+        due: asked at the last moment whether the statement is still the one that is meant; its
+            scope cannot give the connection back from then on until it is cancelled.
     """
     # psycopg2's cancel() does not release the GIL, so a server that does not answer would stop
     # every thread.
     if monotonic() > deadline or not _server_answers(connection, deadline):
         return False
-    connection.cancel()
+    with connection.cancel_lock:
+        connection.cancelling = True
+        try:
+            if due is None or due():
+                connection.cancel()
+        finally:
+            connection.cancelling = False
     return True
 
 

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from time import sleep
 from types import FrameType
 from typing import NoReturn
@@ -35,10 +36,10 @@ class _Listener:
 
     def __init__(self) -> None:
         self._reading = self._writing = -1
-        self._cancel: Callable[[], object] = bool
+        self._cancel: Callable[[Callable[[], bool]], object] = bool
         self.thread: threading.Thread | None = None
 
-    def start(self, cancel: Callable[[], object]) -> None:
+    def start(self, cancel: Callable[[Callable[[], bool]], object]) -> None:
         """Begin to listen, where no one else listens and where Ctrl-C is a KeyboardInterrupt.
 
         Call it in the main thread.
@@ -73,7 +74,7 @@ class _Listener:
         while self.thread is not None:
             before = _position()
             # One that was just being sent is not under way yet, and is found at the next try.
-            self._cancel()
+            self._cancel(partial(_is_at, before))
             sleep(INTERVAL)
             if _position() != before:
                 return
@@ -105,14 +106,15 @@ class _Listener:
             self._reading = self._writing = -1
 
 
-def listen(cancel: Callable[[], object]) -> None:
+def listen(cancel: Callable[[Callable[[], bool]], object]) -> None:
     """Let Ctrl-C end the statement that the main thread waits for, from now on.
 
     Nothing happens in another thread, in a server that has handlers of its own, and where psycopg2
     has a wait callback.
 
     Arguments:
-        cancel: cancels what the main thread has under way in a server, if anything.
+        cancel: cancels what the main thread has under way in a server, if anything; it is given
+            what tells, at the last moment, whether the thread still waits there.
     """
     if (
         threading.current_thread() is threading.main_thread()
@@ -158,6 +160,10 @@ def _position() -> tuple[int, int] | None:
     """Where the main thread is: as long as it waits in C, it does not move."""
     frame = sys._current_frames().get(threading.main_thread().ident or 0)
     return (id(frame), frame.f_lasti) if frame is not None else None
+
+
+def _is_at(position: tuple[int, int] | None) -> bool:
+    return _position() == position
 
 
 _listener = _Listener()

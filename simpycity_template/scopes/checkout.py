@@ -95,10 +95,13 @@ class Checkout(Owner):
         connection = self.connection
         if connection is None or connection.process != os.getpid():
             return
-        # Before the ROLLBACK: from here on cursors of this scope are refused, also in other threads,
-        # and what they sent before is rolled back.
-        connection.owner = None
         try:
+            # Before the ROLLBACK: from here on cursors of this scope are refused, also in other
+            # threads, and what they sent before is rolled back. Nor is anything cancelled any more.
+            connection.owner = None
+            if connection.cancelling:
+                with connection.cancel_lock:
+                    pass
             if connection.closed:
                 self.lost = commit_outcome.broke_in_transaction(connection)
             self._pool.reset(self, connection)

@@ -12,6 +12,7 @@ import sys
 import threading
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from time import monotonic, sleep
 
@@ -135,9 +136,10 @@ def _reason(owner: Owner, other: Owner) -> str:
 def _cancel(owner: Owner, connection: Connection, reason: str) -> None:
     """Cancel a statement; where that ends it, its error is ``reason``."""
     owner.deadlock = reason
+    due = partial(connection.is_active_for, owner)
     try:
         with suppress(psycopg2.Error, OSError):
-            if cancel(connection, monotonic() + CANCEL_TIMEOUT) and connection.lock.acquire(
+            if cancel(connection, monotonic() + CANCEL_TIMEOUT, due) and connection.lock.acquire(
                 timeout=CANCEL_TIMEOUT
             ):
                 # The statement has ended. Its error was raised while it had the lock.

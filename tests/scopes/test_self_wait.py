@@ -142,7 +142,7 @@ def test_a_statement_that_could_not_be_cancelled_keeps_the_error_that_ends_it(
 ):
     waiting = Queue()
 
-    def unanswered(connection, deadline):
+    def unanswered(connection, deadline, due):
         # The looks end with this one.
         monkeypatch.setattr(self_waits, "_look", lambda waited: set())
         waiting.put(connection.owner)
