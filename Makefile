@@ -39,7 +39,7 @@ soak: $(VENV)/dev.done  ## use the manager at random and kill its sessions; MINU
 	SOAK_MINUTES=$(MINUTES) $(VENV)/bin/python -m pytest --timeout 0 tests/test_machine.py
 
 odd-requests: $(VENV)/dev.done  ## send 20,000 odd requests to an application of each template engine
-	ODD_REQUESTS=20000 $(VENV)/bin/python -m pytest --timeout 0 tests/security/test_odd_requests.py
+	ODD_REQUESTS=20000 $(VENV)/bin/python -m pytest --timeout 0 -s -k odd_request tests/security/test_each_engine.py
 
 lint: $(VENV)/dev.done  ## check style and types
 	$(VENV)/bin/ruff check .
