@@ -72,7 +72,7 @@ ELSEWHERE = {
     },
     "docs/long_running.rst": {"text": "test_docs.py"},
     "docs/moving.rst": {
-        "console": "pylons_py3/test_pylons_quickwiki.py",
+        "console": "moved.py",
         "ini": "pylons_py3/test_pylons_import.py",
     },
     "docs/schema.rst": dict.fromkeys(
