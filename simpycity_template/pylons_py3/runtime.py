@@ -85,6 +85,17 @@ def new_literal(kind, base="", encoding=None, errors="strict"):
     return Markup.__new__(kind, base, encoding, errors)
 
 
+def literal_characters(text):
+    """Iterate over a literal; each character is one, too."""
+    return map(type(text), str.__iter__(text))
+
+
+def literal_replace(text, old, new, count=-1):
+    """Replace a piece of a literal; both pieces are escaped, unless they are literals."""
+    pieces = (text.escape(one) if isinstance(one, str) else one for one in (old, new))
+    return type(text)(str.replace(text, *pieces, count))
+
+
 def render_template(content, vars, filename=None):
     """Correct one of Pylons' own templates, and fill it in, as Tempita's renderer does."""
     return paste_script_template_renderer(correct(content, filename), vars, filename)

@@ -24,9 +24,10 @@ HELPERS = {
         "Python 2 wrote a question mark for each letter that is not ASCII."
     ),
     r"textilize\(": "The textile package is another implementation: it writes a tab before a block.",
-    r"(html_escape|cgi_escape)\(literal": (
-        "Today's MarkupSafe escapes what replaces, and not what is replaced. What comes out is safe."
+    r'literal\("<?a<.*\.(partition|rpartition|strip)\("<"\)': (
+        "Today's MarkupSafe does not escape the text that is looked for."
     ),
+    r"in constants\.country_codes": "Letters that are not ASCII were the characters of their bytes.",
     r"iri_to_uri\((5|1\.5|True)\)": "Another exception of what is no text.",
     r"(urlify|iri_to_uri)\(literal": "What quotes an address returns text.",
 }

@@ -26,7 +26,7 @@ CORRECTIONS = [
             old="import re\n",
             new="re = _py3.literal_re\n",
         )
-        for module in ("html.builder", "html.tools", "html.converters", "text")
+        for module in ("html.builder", "html.tools", "html.converters", "text", "feedgenerator")
     ),
     Correction(
         "bytes in HTML",
@@ -36,19 +36,14 @@ CORRECTIONS = [
         new="    escape = _py3.escape",
     ),
     Correction(
-        "bytes as a literal",
+        "what a literal is made of, and what is made of one",
         "webhelpers.html.builder",
-        why="They were text while they were ASCII, and a page would show b'...'.",
+        why="Bytes were text while they were ASCII, and a page would show b'...'. The characters of "
+        "a literal were literals, and would be escaped again. Today's MarkupSafe escapes what "
+        "replaces, and not what is replaced, so a helper that escapes a literal escaped it three times.",
         old="    __slots__ = ()",
-        new="    __slots__ = (); __new__ = _py3.new_literal",
-    ),
-    Correction(
-        "a literal as the content of a tag",
-        "webhelpers.html.builder",
-        why="Its characters were literals on Python 2, and would be escaped again.",
-        old='args = kw.pop("c")',
-        new='args = kw.pop("c"); args = list(map(literal, args)) '
-        "if isinstance(args, literal) else args",
+        new="    __slots__ = (); __new__ = _py3.new_literal; __iter__ = _py3.literal_characters; "
+        "replace = _py3.literal_replace",
     ),
     Correction(
         "the id that is made of a name",
@@ -108,6 +103,13 @@ CORRECTIONS = [
         old="self.sqlalchemy_session.execute(self.obj).rowcount",
         new="self.sqlalchemy_session.scalar(sqlalchemy.select("
         "sqlalchemy.func.count()).select_from(self.obj.subquery()))",
+    ),
+    Correction(
+        "a heading in HTML that becomes text",
+        "webhelpers.html.render",
+        why="It is centred, and whole numbers were divided.",
+        old="((width-len(line))/2)",
+        new="((width-len(line))//2)",
     ),
     Correction(
         "entities in HTML that is sanitised",

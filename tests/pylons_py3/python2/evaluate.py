@@ -20,9 +20,14 @@ import datetime, re
 from webhelpers.html import *
 from webhelpers.html.builder import *
 from webhelpers.html.builder import format_attrs, make_tag
-from webhelpers.html import converters, tags, tools
-from webhelpers import constants, containers, date, misc, number, paginate, util
+from webhelpers.html import converters, grid, tags, tools
+from webhelpers import constants, containers, date, feedgenerator, mimehelper, misc, number
+from webhelpers import paginate, util
 from webhelpers import text as wtext
+from webhelpers.pylonslib import flash
+unicode_text = type(u"")
+def text(value):
+    return value.decode("utf-8") if isinstance(value, bytes) else value
 """
 
 
