@@ -11,6 +11,10 @@ KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_coun
 """A connection whose network went away breaks after a minute (30 s, and three probes of 10 s), where the
 system's own default is two hours."""
 
+SYSTEM_FOLDERS = ("/etc/postgresql-common", "/etc/sysconfig/pgsql", "/etc/postgresql", "/etc")
+"""Where a libpq looks for the system's service file, as it was built: Debian's and that of
+psycopg2-binary, Fedora's, and others. A libpq that does not find the service refuses it."""
+
 _FROM_ENVIRONMENT = {"PGAPPNAME": "application_name", "PGCONNECT_TIMEOUT": "connect_timeout"}
 
 
@@ -41,8 +45,9 @@ def of_service(name: str) -> dict[str, str]:
     It says itself what is wrong with one.
     """
     own = os.environ.get("PGSERVICEFILE") or Path.home() / ".pg_service.conf"
-    system = Path(os.environ.get("PGSYSCONFDIR", "/etc"), "pg_service.conf")
-    for file in (Path(own), system):
+    named = os.environ.get("PGSYSCONFDIR")
+    folders = SYSTEM_FOLDERS if named is None else (named,)
+    for file in (Path(own), *(Path(folder, "pg_service.conf") for folder in folders)):
         parser = ConfigParser(interpolation=None, strict=False, delimiters=("=",))
         try:
             parser.read(file, encoding="utf-8")

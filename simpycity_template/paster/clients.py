@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -15,6 +16,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from simpycity_template.driver.conninfo import told
 from simpycity_template.manager import Manager
 from simpycity_template.paster.application import managers_of
+from simpycity_template.process.interrupt import terminable
 from simpycity_template.settings import EMBEDDED
 
 SERVICE = "paster"
@@ -82,7 +84,6 @@ class PsqlCommand(ClientCommand):
         program = (embedded and own_program(line[0])) or shutil.which(line[0])
         if program is None:
             raise BadCommand(f"There is no program {line[0]}; install it, or name another one.")
-        # Its folder is its owner's alone, because of the password.
         with tempfile.TemporaryDirectory(prefix="paster-psql-") as folder:
             file = Path(folder, "pg_service.conf")
             file.write_text(service_file(dsn))
@@ -92,11 +93,10 @@ class PsqlCommand(ClientCommand):
                 "PGSERVICE": SERVICE,
                 "DATABASE_URL": url(dsn),
             }
-            try:
-                return subprocess.run([program, *line[1:]], env=environment, check=False).returncode
-            except KeyboardInterrupt:
-                # The client has got it, too.
-                return 130
+            # A file would stay behind where we are killed.
+            if password := told(dsn).get("password"):
+                environment["PGPASSWORD"] = password
+            return run([program, *line[1:]], environment)
 
 
 class DsnCommand(ClientCommand):
@@ -125,6 +125,27 @@ class DsnCommand(ClientCommand):
         return 0
 
 
+def run(line: list[str], environment: dict[str, str]) -> int:
+    """Run a client to its end, and return its exit status.
+
+    The terminal sends Ctrl-C to the client, too, which knows what to do: psql cancels a statement and
+    goes on. What ends us ends the client.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    # Where it is ignored, the client is to ignore it, too. A handler is not inherited.
+    if before is not signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda number, frame: None)
+    try:
+        with terminable(), subprocess.Popen(line, env=environment) as client:
+            try:
+                return client.wait()
+            except SystemExit:
+                client.terminate()
+                raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def own_program(name: str) -> str | None:
     """Return a program that came with the embedded server, in its version; None of another name."""
     from simpycity_template import embedded
@@ -133,8 +154,12 @@ def own_program(name: str) -> str | None:
 
 
 def service_file(dsn: str) -> str:
-    """Return a service file with the database of a DSN, which may itself name a service."""
-    parameters = {name: value for name, value in told(dsn).items() if name != "service"}
+    """Return a service file with the database of a DSN, which may itself name a service.
+
+    The password is not in it.
+    """
+    left_out = ("service", "password")
+    parameters = {name: value for name, value in told(dsn).items() if name not in left_out}
     lines = [f"{name}={value}" for name, value in parameters.items() if value]
     return "\n".join([f"[{SERVICE}]", *lines, ""])
 

@@ -1,9 +1,12 @@
 """What libpq is told of a connection, and with what it is opened."""
 
+from pathlib import Path
+
 import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 
+from simpycity_template.driver import conninfo
 from simpycity_template.driver.conninfo import KEEPALIVES, defaults, told
 
 SERVICE = """\
@@ -42,6 +45,25 @@ def test_the_dsn_comes_before_the_service_and_that_before_the_environment(
     monkeypatch.setenv("PGSERVICE", "wiki")
     assert told("dbname=x")["application_name"] == "of the service"
     assert told("dbname=x")["dbname"] == "x"
+
+
+def test_the_systems_service_file_is_read_where_libpq_looks_for_it(
+    service_file, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "none"))
+    monkeypatch.delenv("PGSYSCONFDIR", raising=False)
+    monkeypatch.setattr(conninfo, "SYSTEM_FOLDERS", (str(tmp_path / "none"), str(tmp_path)))
+    assert told("service=wiki")["application_name"] == "of the service"
+    monkeypatch.setenv("PGSYSCONFDIR", str(tmp_path / "none"))
+    assert told("service=wiki") == {"service": "wiki"}
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
+def test_the_folder_that_psycopg2s_libpq_was_built_with_is_known():
+    maps = Path("/proc/self/maps").read_text().split()
+    built = [Path(word).read_bytes() for word in set(maps) if Path(word).name.startswith("libpq")]
+    known = [folder.encode() + b"\0" for folder in conninfo.SYSTEM_FOLDERS]
+    assert built and all(any(folder in libpq for folder in known) for libpq in built)
 
 
 @pytest.mark.parametrize("text", ["", "no section\n", "[other]\ndbname=x\n", "\0\xff"])

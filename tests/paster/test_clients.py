@@ -1,6 +1,7 @@
 """`paster psql` and `paster dsn`."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -57,6 +58,51 @@ def test_the_exit_status_is_that_of_the_client(outside):
     assert done.returncode == 7
 
 
+ENDED = """
+import os, signal, sys
+def note(number, frame):
+    print(signal.Signals(number).name, flush=True)
+    if number == signal.SIGTERM:
+        sys.exit(9)
+signal.signal(signal.SIGINT, note)
+signal.signal(signal.SIGTERM, note)
+print(os.environ["PGSERVICEFILE"], flush=True)
+while True:
+    signal.pause()
+"""
+
+
+def test_a_client_goes_on_after_ctrl_c_and_ends_with_paster(outside):
+    command = [PASTER, "psql", "development.ini", sys.executable, "-c", ENDED]
+    with subprocess.Popen(
+        command, cwd=outside, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        file = running.stdout.readline().strip()
+        # As a terminal does, to both.
+        for _ in range(2):
+            os.killpg(running.pid, signal.SIGINT)
+            assert running.stdout.readline() == "SIGINT\n"
+        assert os.path.exists(file)
+        running.terminate()
+        assert running.stdout.readline() == "SIGTERM\n"
+        assert running.wait() == 143
+    assert not os.path.exists(file)
+
+
+def test_the_password_is_in_the_environment_of_the_client_alone(outside):
+    script = (
+        "import os; print(os.environ['PGPASSWORD'], open(os.environ['PGSERVICEFILE']).read());"
+        "os.system(f'ps -o args= -p {os.getppid()}')"
+    )
+    ini = outside / "password.ini"
+    text = (outside / "development.ini").read_text()
+    ini.write_text(text.replace("simpycity.dsn = ", "simpycity.dsn = password='hun ter2 ' "))
+    done = paster("psql", ini.name, sys.executable, "-c", script, cwd=outside)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("hun ter2  [paster]")
+    assert done.stdout.count("hun") == 1
+
+
 def test_a_client_that_is_not_there_is_named(outside):
     done = paster("psql", "development.ini", "no-such-client", cwd=outside)
     assert done.returncode == 2
@@ -108,4 +154,4 @@ def test_a_service_file_has_what_another_one_says(tmp_path, monkeypatch):
     monkeypatch.setenv("PGSERVICEFILE", os.fspath(other))
     for name in ("PGSERVICE", "PGAPPNAME", "PGCONNECT_TIMEOUT"):
         monkeypatch.delenv(name, raising=False)
-    assert service_file("service=wiki dbname=x") == "[paster]\nhost=h\npassword=p w\ndbname=x\n"
+    assert service_file("service=wiki dbname=x") == "[paster]\nhost=h\ndbname=x\n"
