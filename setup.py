@@ -55,16 +55,16 @@ class EditableWithStartUp(editable_wheel):
 def psycopg2() -> str:
     """Return the requirement of psycopg2, which has wheels for Windows only.
 
-    2.9.10 is the first that works on Python 3.13. Where pip installs on a machine that cannot
+    2.9.10 is the first that works on Python 3.13. Where pip or uv installs on a machine that cannot
     compile it, the folder beside us stands in; else that would end in pages of compiler output.
     """
-    if not PIP or sys.platform == "win32" or has_psycopg2() or can_compile_psycopg2():
+    if not INSTALLS or sys.platform == "win32" or has_psycopg2() or can_compile_psycopg2():
         return "psycopg2>=2.9.10"
     return f"psycopg2 @ {(HERE / 'psycopg2-from-binary').as_uri()}"
 
 
-# Only then is what we build for this machine; `python -m build` makes wheels for any.
-PIP = "PIP_BUILD_TRACKER" in os.environ
+# Only pip and uv build for this machine alone; `python -m build` makes wheels for any.
+INSTALLS = "PIP_BUILD_TRACKER" in os.environ or "UV" in os.environ
 
 
 def has_psycopg2() -> bool:
@@ -201,6 +201,10 @@ setup(
         ],
     },
     entry_points={
+        # PasteScript's own, once more: pipx and `uv tool` look for programs here alone.
+        "console_scripts": [
+            "paster = paste.script.command:run",
+        ],
         "paste.global_paster_command": [
             "connections = simpycity_template.paster.connections:ConnectionsCommand",
             "dsn = simpycity_template.paster.clients:DsnCommand",
