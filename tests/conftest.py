@@ -15,6 +15,7 @@ from typing import Any
 import psycopg2
 import pytest
 import simpycity.config
+from projects import create
 from psycopg2.extensions import connection, make_dsn, parse_dsn
 from sdist import unpack
 from support import PATIENCE
@@ -235,6 +236,12 @@ CHROMIUM = [
     "--disable-sync",
     "--hide-scrollbars",
 ]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project as it was created; tests copy it."""
+    return create(tmp_path_factory.mktemp("made"), "HelloWorld")
 
 
 @pytest.fixture(scope="session")

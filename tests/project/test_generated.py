@@ -124,12 +124,6 @@ def site(request, tmp_path_factory, server):
         yield address
 
 
-@pytest.fixture(scope="session")
-def made(tmp_path_factory):
-    """A project as it was created; tests copy it."""
-    return create(tmp_path_factory.mktemp("made"), "HelloWorld")
-
-
 @pytest.fixture
 def newcomer(made, tmp_path):
     """A project of the test's own, on an embedded PostgreSQL that does not run yet."""
