@@ -214,6 +214,9 @@ setup(
             "schema = simpycity_template.paster.schema:SchemaCommand",
         ],
         "simpycity_template.pylons_py3": [
+            "controller_address = simpycity_template.paster.controllers:address",
+            "controller_file = simpycity_template.paster.controllers:content",
+            "controller_route = simpycity_template.paster.controllers:route",
             "shell_console = simpycity_template.paster.shell:console",
             "shell_ipython = simpycity_template.paster.shell:with_ipython",
         ],

@@ -1,7 +1,10 @@
-"""What others add to ``paster shell``. They are named in setup.py, and not here.
+"""What others add to Pylons' commands. They are named in setup.py, and not here.
 
-shell_console   (names) → the console of ``paster shell``
-shell_ipython   (shell, names) → IPython's shell, prepared
+shell_console       (names) → the console of ``paster shell``
+shell_ipython       (shell, names) → IPython's shell, prepared
+controller_file     (template, vars) → the text of a file of ``paster controller``, or None for Pylons' own
+controller_address  (package, name) → what ``paster controller`` says at its end, or None
+controller_route    (package, folder, resource) → what ``paster restcontroller`` says at its end, or None
 """
 
 from collections.abc import Callable

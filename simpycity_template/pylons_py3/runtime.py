@@ -1,6 +1,7 @@
 """What corrected lines call; they know it as ``_py3``."""
 
 import code
+import os
 import sys
 from types import SimpleNamespace
 
@@ -98,7 +99,29 @@ def literal_replace(text, old, new, count=-1):
 
 def render_template(content, vars, filename=None):
     """Correct one of Pylons' own templates, and fill it in, as Tempita's renderer does."""
+    name = (filename or "").rpartition("/")[2]
+    if name.endswith("controller.py_tmpl") and "fname" in vars:
+        write = plugin("controller_file")
+        written = write(name, vars) if write else None
+        if written is not None:
+            return written
     return paste_script_template_renderer(correct(content, filename), vars, filename)
+
+
+def route_of(command, package):
+    """Add the route of a REST controller, and return what to say of it; or None."""
+    add = plugin("controller_route")
+    _, controllers = command.find_dir("controllers", True)
+    resource = command.template_vars["resource_command"]
+    return add(package, os.path.dirname(controllers), resource) if add else None
+
+
+def say_address(command, package):
+    """Print where a new controller answers."""
+    describe = plugin("controller_address")
+    said = describe(package, command.template_vars["fname"]) if describe else None
+    if said:
+        print(said)
 
 
 PAGE_ENDINGS = {"render_genshi": ".html", "render_jinja2": ".jinja2"}

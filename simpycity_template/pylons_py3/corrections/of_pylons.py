@@ -321,6 +321,24 @@ CORRECTIONS = [
         times=4,
     ),
     Correction(
+        "where a new controller answers",
+        "pylons.commands",
+        why="Nobody said it.",
+        old="template_renderer=_py3.render_template)\n"
+        "            if not self.options.no_test:\n                file_op.copy_file(\n"
+        "                    template='test_controller.py_tmpl',",
+        new="template_renderer=_py3.render_template); _py3.say_address(file_op, base_package)\n"
+        "            if not self.options.no_test:\n                file_op.copy_file(\n"
+        "                    template='test_controller.py_tmpl',",
+    ),
+    Correction(
+        "the route of a REST controller",
+        "pylons.commands",
+        why="Its own tests failed until it was added.",
+        old="            print resource_command",
+        new="            print _py3.route_of(file_op, base_package) or resource_command",
+    ),
+    Correction(
         "what the page of a controller ends with",
         "pylons.commands",
         why="It was said to be one for Mako in each project.",
