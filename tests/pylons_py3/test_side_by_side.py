@@ -37,9 +37,9 @@ VISITS = {
     ),
     r"HEAD /hello/number ": "What is no body is an error, also where no body is sent.",
     r"/hello/resp_json_u[/? ]": "Text is UTF-8 where there is no charset; unicode was an error.",
-    r"/hello/(abort_|abort_h|notfound|raise_|_private)\?.*a=%F6|\xf6=\xe4": "What is not UTF-8 raised an error outside of the application.",
+    r"/(hello|more)/(abort_|abort_h|abort_html|notfound|raise_|_private|_json)\?.*a=%F6|\xf6=\xe4": "What is not UTF-8 raised an error outside of the application.",
     r"/hello/redir(2|_u)[/? ]": "The page shows the address as it reads, with quotes that are quoted.",
-    r"/hello/langs[/? ]": "WebOb 1.7 took the default language apart, and took any text for one.",
+    r"/hello/langs[/? ]|/more/lang_of[/? ]": "WebOb 1.7 took the default language apart, and took any text for one.",
     r"/hello/match[/? ]": "WebOb 1.7 had no first_match any more, and Pylons failed.",
     r"/hello/bcached/%C3%B6 ": "The key of a cache may be any text.",
     r"/hello/secure2\?": "The page of a redirect lost what looks like a tag in its address.",
@@ -47,6 +47,14 @@ VISITS = {
     r"/hello/lazysort[/? ]": "They had the order of their places in memory.",
     r"/hello/signed .*(s=abc|session)": "What is no base 64 raised an error.",
     r"/hello/(post_|params) .*multipart": "An empty file is bytes, and a name is text.",
+    r"/more/plain([/? ](?!xx|en|%C3|\.\.))": "What gettext gave was bytes; it is text.",
+    r"/more/(unicode_list|tuple_|generator)[/? ]": (
+        "Pieces of text were an error of the server where they are not ASCII."
+    ),
+    r"/more/person.*(ages-0=y|name=B&name=C)": (
+        "FormEncode 2 writes quotes as HTML; and there is no u in front of a text in a list."
+    ),
+    r"/more/numbers .*n=2&t=nope": "FormEncode 2 shows the form of a date in capitals.",
 }
 
 
@@ -57,7 +65,8 @@ def is_of(differences, asked):
 def as_text(visit):
     """A request as one line, to search in."""
     method, headers = visit.get("method", "GET"), visit.get("headers", "")
-    return f"{method} {visit['url']} {headers} {visit.get('jar', '')}"
+    more = (visit.get(name, "") for name in ("jar", "sessions", "body"))
+    return f"{method} {visit['url']} {headers} {' '.join(more)}"
 
 
 @pytest.fixture(scope="module")

@@ -138,6 +138,14 @@ CORRECTIONS = [
         "location = url(route_name, **all_to_text(match))",
     ),
     Correction(
+        "the arguments of an address",
+        "routes.util",
+        why="`url.current` and `url_for` made bytes of them, which ended in a TypeError for a host or "
+        "a protocol, and showed as b'...' in an anchor.",
+        old="kargs[key] = val.encode(encoding)",
+        new="kargs[key] = val",
+    ),
+    Correction(
         "the zone of dates in headers",
         "paste.httpheaders",
         why="HTTP asks for GMT, and it was -0000.",

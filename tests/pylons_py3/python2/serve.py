@@ -73,7 +73,8 @@ def call(application, request, cookies):
     started = []
     try:
         body = application(environ, lambda *start: started.append(start))
-        data = b"".join(body)
+        # Of text on Python 2, a server writes what is ASCII.
+        data = bytes(b"".join(body))
         if hasattr(body, "close"):
             body.close()
     except Exception as error:
@@ -109,27 +110,47 @@ def same(text):
         return re.sub(r"\bu('[\w.]*')", r"\1", text)
 
 
-def make_application(full_stack="true"):
-    """Return the application, with its sessions in memory."""
+# How Beaker keeps sessions; the others are in memory.
+SESSIONS = {
+    "memory": {"type": "memory"},
+    "file": {"type": "file"},
+    "dbm": {"type": "dbm"},
+    "cookie": {"type": "cookie", "validate_key": "valid"},
+    "database": {"type": "ext:database", "url": "sqlite:///sessions.db"},
+}
+
+
+def make_application(sessions="memory"):
+    """Return the application.
+
+    Arguments:
+        sessions: how its sessions are kept, one of SESSIONS.
+    """
     from features.config.middleware import make_app
 
     folder = tempfile.mkdtemp()
     options = {
         "cache_dir": folder,
-        "full_stack": full_stack,
         "beaker.session.key": "k",
         "beaker.session.secret": "secret",
-        "beaker.session.type": "memory",
         "beaker.cache.type": "memory",
     }
+    for name, value in SESSIONS[sessions].items():
+        options["beaker.session." + name] = value.replace("///", "///" + folder + "/")
     return make_app({"debug": "false", "__file__": "/nowhere.ini", "here": folder}, **options)
 
 
 def answers(requests):
     """Return the answers to requests, one after the other."""
-    application = make_application()
+    applications = {}
     cookies = {}
-    return [call(application, request, cookies) for request in requests]
+    answered = []
+    for request in requests:
+        sessions = request.get("sessions", "memory")
+        if sessions not in applications:
+            applications[sessions] = make_application(sessions)
+        answered.append(call(applications[sessions], request, cookies))
+    return answered
 
 
 if __name__ == "__main__":

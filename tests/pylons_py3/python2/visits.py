@@ -5,7 +5,7 @@ import re
 import xmlrpc.client
 from pathlib import Path
 
-CONTROLLER = Path(__file__).with_name("features") / "controllers" / "hello.py"
+CONTROLLERS = Path(__file__).with_name("features") / "controllers"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 JSON = {"Content-Type": "application/json"}
 BOUNDARY = "BOUND"
@@ -40,6 +40,7 @@ PARTS = [
     [('name="a"', "\xc3\xb6"), ('name="f"; filename=""', "")],
     [('name="name"', "Bob")],
 ]
+SESSIONS = ["memory", "file", "dbm", "cookie", "database"]
 XML_RPC = [
     ("add", (1, 2)), ("add", (1,)), ("add", ("a", "b")), ("nope", ()), ("text", ("\xe4",)),
     ("fail", ()), ("system.listMethods", ()), ("system.methodSignature", ("add",)),
@@ -54,9 +55,7 @@ JSON_RPC = [
 
 def requests():
     """Yield all requests: dictionaries with the arguments of `request`."""
-    for action in re.findall(r"    def (\w+)\(self", CONTROLLER.read_text()):
-        if not action.startswith("__"):
-            yield from of_action(f"/hello/{action}")
+    yield from of_controller("hello")
     for path in PATHS:
         yield request(path)
         yield request(path, method="POST")
@@ -69,6 +68,18 @@ def requests():
     yield from forms()
     yield from states()
     yield from calls()
+    yield from of_controller("more")
+    yield from languages()
+    for sessions in SESSIONS:
+        yield from of_sessions(sessions)
+    yield from more_forms()
+
+
+def of_controller(name):
+    """Yield the requests that are made of each action of a controller."""
+    for action in re.findall(r"    def (\w+)\(self", (CONTROLLERS / f"{name}.py").read_text()):
+        if not action.startswith("__"):
+            yield from of_action(f"/{name}/{action}")
 
 
 def request(url, **more):
@@ -154,6 +165,39 @@ def calls():
     for path in ("/rpc", "/jrpc"):
         yield request(path)
         yield request(path, method="POST", body="garbage", headers={"Content-Type": "text/xml"})
+
+
+def languages():
+    """Yield requests in several languages."""
+    for language in ("de", "pl", "xx", "de_AT", "en", "%C3%B6", "../de"):
+        for action in ("lang", "plural", "plural_plain", "plain", "fallback"):
+            yield request(f"/more/{action}/{language}")
+    for accepted in LANGUAGES:
+        yield request("/more/lang_of", headers={"Accept-Language": accepted})
+
+
+def of_sessions(kind):
+    """Yield requests whose sessions are kept in one way."""
+    steps = """ses_read ses_types ses_read ses_keys ses_unsaved ses_unsaved ses_revert ses_dict ses_keys
+        ses_missing flash_ flashed flashed ses_pop ses_read ses_invalidate ses_keys secure_form_"""
+    for action in ("/hello/ses", "/hello/ses", *(f"/more/{step}" for step in steps.split())):
+        yield request(action, jar=kind, sessions=kind)
+    for action in ("sesdel", "ses", "ses"):
+        yield request(f"/hello/{action}", jar=kind, sessions=kind)
+    for cookie in ("k=forged", "k=", 'k="x"', "k=" + "a" * 40, "k=%C3%B6", "other=1"):
+        yield request("/hello/ses", headers={"Cookie": cookie}, sessions=kind)
+
+
+def more_forms():
+    """Yield forms with several fields, lists and mistakes."""
+    for body in (
+        "name=Bob&email=a@example.com&ages-0=5&ages-1=6", "name=&email=x&ages-0=y", "name=toolong",
+        "name=B&email=&ages-0=", "name=%C3%B6&text=%3Cb%3E&box=y&r=b", "n=5&t=01/02/2010",
+        "n=2&t=nope", "n=x", "n=&t=", "name=B&name=C",
+    ):  # fmt: skip
+        for action in ("person", "person_get", "person_text", "person_ignored", "numbers"):
+            yield request(f"/more/{action}", method="POST", body=body, headers=FORM)
+            yield request(f"/more/{action}?{body}")
 
 
 if __name__ == "__main__":
