@@ -1,6 +1,7 @@
 """The page functions.rst of the documentation: its code runs, and each line of its tables is true."""
 
 import enum
+import inspect
 import re
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
@@ -11,13 +12,15 @@ from uuid import UUID
 import pytest
 from pages import blocks
 from psycopg2.extras import DateRange, NumericRange
-from simpycity.core import Function, FunctionSingle
-from simpycity.model import SimpleModel
+from simpycity.core import Function, FunctionSingle, FunctionTyped, meta_query
+from simpycity.model import Construct, SimpleModel
 
 from simpycity_template.simpycity_patches.composite import Composite
 
 CALL = re.compile(r"^``(add\(.+?\))`` +``(.+?)``(?:: (.+))?$", re.MULTILINE)
 PAGE = Path(__file__).parents[2] / "docs" / "functions.rst"
+REFERENCE = PAGE.with_name("reference.rst")
+CLASS = re.compile(r"^\.\. py:class:: simpycity\.(?:core|model)\.(\w+)\((.+)\)$", re.MULTILINE)
 ROW = re.compile(r"^   \* - (.+)\n     - ``(.+)``\n     - ``(.+)``$", re.MULTILINE)
 
 
@@ -80,3 +83,37 @@ def test_the_documented_calls_send_what_the_page_says(make_manager):
             manager.rollback()
         else:
             assert eval(call, names).query.decode() == expected
+
+
+def subclasses(kind):
+    return {kind}.union(*map(subclasses, kind.__subclasses__()))
+
+
+def parameters(kind):
+    """The names of the parameters of a class of queries."""
+    options = set(inspect.signature(meta_query.__init__).parameters) - {"self"}
+    if issubclass(kind, Function):
+        keywords = inspect.signature(Function.__init__).parameters.values()
+        options |= {one.name for one in keywords if one.kind is one.KEYWORD_ONLY}
+    # Its call is always a direct one.
+    return options - {"direct"} if issubclass(kind, FunctionTyped) else options
+
+
+def test_the_reference_has_each_class_of_simpycity_with_its_options():
+    entries = {
+        name: set(re.findall(r"(\w+)(?==|,|$)", re.sub(r"=[^,]*(?=,|$)", "", signature)))
+        for name, signature in CLASS.findall(REFERENCE.read_text())
+    }
+    assert entries.pop("SimpleModel") == {"args", "config", "handle", "kwargs"}
+    of_simpycity = [kind for kind in subclasses(meta_query) if kind.__module__ == "simpycity.core"]
+    assert entries == {
+        kind.__name__: parameters(kind) for kind in of_simpycity if kind is not meta_query
+    }
+
+
+def test_the_reference_has_each_attribute_of_a_model():
+    text = REFERENCE.read_text().split("simpycity.model.SimpleModel")[1]
+    public = {name for name in {*vars(Construct), *vars(SimpleModel)} if not name.startswith("_")}
+    assert len(public) > 5
+    named = set(re.findall(r"(?:``|:: )(\w+)", text))
+    assert public <= named
