@@ -36,8 +36,12 @@ class Token(NamedTuple):
 
 
 _SPACE = r"[ \t\n\r\f\v]"
-_LETTER = r"[A-Za-z_\x80-\U0010ffff]"
-_IN_WORD = r"[A-Za-z0-9_\x80-\U0010ffff]"
+# All but the rest of ASCII: to compile a set that reaches to the last character takes 3 ms.
+_LETTER = r"[^\0-@\[-^`{-\x7f]"
+_IN_WORD = r"[^\0-/:-@\[-^`{-\x7f]"
+_IN_WORD_OR_DOLLAR = r"[^\0-#%-/:-@\[-^`{-\x7f]"
+_IN_NUMBER = r"[^\0-\-/:-@\[-^`{-\x7f]"
+_OF_OPERATOR = r"[\0-\x08\x0e-\x1f!#%&*+,:<=>?@\[\\\]^`{|}~\x7f]"
 _PLAIN = r"'[^']*(?:''[^']*)*'?"
 # A text goes on after a line break, and a backslash escapes in there, too.
 _ESCAPED = r"(?:[^'\\]+|\\.?|'')*"
@@ -52,10 +56,10 @@ def _compiled(plain: str) -> re.Pattern[str]:
         rf"|(?P<string>[eE]{_ESCAPING}|[uU]&{_PLAIN}|[bBxXnN]?{plain})"
         r"|(?P<dollar>\$(?:" + _LETTER + _IN_WORD + r"*)?\$)"
         r'|(?P<name>(?:[uU]&)?"[^"]*(?:""[^"]*)*"?)'
-        rf"|(?P<word>{_LETTER}[A-Za-z0-9_$\x80-\U0010ffff]*)"
-        r"|(?P<number>\.?[0-9][A-Za-z0-9_.\x80-\U0010ffff]*)"
+        rf"|(?P<word>{_LETTER}{_IN_WORD_OR_DOLLAR}*)"
+        rf"|(?P<number>\.?[0-9]{_IN_NUMBER}*)"
         r"|(?P<semicolon>;)"
-        r"|(?P<other>\$[0-9]+|[^A-Za-z0-9_\x80-\U0010ffff'\"$;()/.\- \t\n\r\f\v]+|.)",
+        rf"|(?P<other>\$[0-9]+|{_OF_OPERATOR}+|.)",
         re.DOTALL,
     )
 
