@@ -158,7 +158,8 @@ class Catalogue:
         asked = {found[-1] for name in names if (found := parts(name))}
         self.types = PgTypes()
         with link.cursor() as cursor:
-            cursor.execute(_DATABASE)
+            # On a server with LLVM it would take a hundred times as long to compile these as to run them.
+            cursor.execute(f"SET LOCAL jit = off; {_DATABASE}")
             row: Any = cursor.fetchone()
             self.role, self.database, self.search_path, self.version = row[:4]
             self.schemas, self.hidden, keywords, self.extensions = row[4:]
