@@ -41,6 +41,8 @@ class Machine:
         ours = ("VIRTUAL", "CC")
         self.environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
         self.environment["PATH"] = str(folder)
+        # Most of what is installed is never imported here.
+        self.environment["PIP_COMPILE"] = "0"
 
     def shell(self, commands: list[str], cwd: Path, answered: str = "") -> None:
         """Type commands into one shell, as in a login of its own."""
