@@ -55,6 +55,12 @@ class Project:
             assert run.returncode == 0, run.stderr
         return run.stdout + run.stderr
 
+    def run_tests(self, console: str) -> str:
+        """Run the tests of a page by the command that it types."""
+        (command,) = typed(console)
+        plugin = ["-p", "simpycity_template.testing.pytest_plugin", "-p", "no:cacheprovider"]
+        return self.run(*command.split()[1:], *plugin)
+
     @contextmanager
     def start(self, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
         """Run ``python ARGUMENTS`` during the block; gives the process and its log."""

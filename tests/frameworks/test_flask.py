@@ -98,8 +98,8 @@ def test_a_client_that_goes_away_leaves_no_session_behind(project, sessions, pat
         assert sessions.are_free(), site.log.read_text()
 
 
-def test_the_test_client_sees_what_was_committed(project, sessions):
-    assert "1 passed" in project.run("-m", "pytest", "-q", "-p", "no:cacheprovider")
+def test_tests_as_the_page_has_them_see_what_was_committed_and_leave_nothing(project, sessions):
+    assert "2 passed" in project.run_tests(block("docs/frameworks/flask.rst", "test_flask"))
 
 
 def test_a_command_that_fails_leaves_nothing(project, sessions):

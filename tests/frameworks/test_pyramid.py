@@ -132,6 +132,10 @@ def test_the_page_serves(project, sessions):
     assert sessions.are_gone()
 
 
+def test_tests_as_the_page_has_them_see_what_was_committed_and_leave_nothing(project, sessions):
+    assert "2 passed" in project.run_tests(block("docs/frameworks/pyramid.rst", "test_pyramid"))
+
+
 @pytest.mark.parametrize("tm", ["none", "before", "after"])
 def test_no_request_leaves_a_session_behind(project, sessions, tm):
     expected = {"/": 200, "/fails": 500, "/unviewed": 500, "/missing": 404, "/callback": 500}
