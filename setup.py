@@ -106,7 +106,10 @@ setup(
     ],
     package_dir={SKELETON: "+package+"},
     package_data={
-        "simpycity_template": ["py.typed", "monitoring/*.html", "project/**/*", "project/**/.*"],
+        "simpycity_template": [
+            *("py.typed", "monitoring/*.html", "pylons_py3/*.css"),
+            *("project/**/*", "project/**/.*"),
+        ],
         SKELETON: ["**/*", "**/.*"],
         "simpycity-stubs": ["*.pyi"],
     },

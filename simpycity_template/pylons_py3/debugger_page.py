@@ -4,10 +4,12 @@ The page holds the secret that the console asks for, and what a visitor sent is 
 error's text. So all text is escaped, and the browser is told to run nothing else.
 """
 
+import re
 import secrets
 from collections.abc import Iterable
 from copy import copy
 from html import escape
+from pathlib import Path
 
 from backlash.tbtools import Traceback
 
@@ -26,10 +28,20 @@ NOTHING = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancest
 # The styles of the old jQuery's tests stand in attributes.
 PAGE = (
     f"{NOTHING}; script-src 'nonce-{{}}'; connect-src 'self'; font-src 'self'; img-src 'self'; "
-    "style-src 'self'; style-src-attr 'unsafe-inline'"
+    "style-src 'self' 'nonce-{}'; style-src-attr 'unsafe-inline'"
 )
 
 Headers = list[tuple[str, str]]
+
+
+HEAD = """<meta name="viewport" content="width=device-width, initial-scale=1">
+<style nonce="{}">{}</style>
+</head>"""
+
+STYLE = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
+
+# What PostgreSQL quotes of a statement, with a ^ under the place of the error.
+EXCERPT = re.compile(r"(?m)^LINE \d+: .*\n *\^")
 
 
 class _Escaped(Traceback):
@@ -57,12 +69,16 @@ def render(
         # What an application says of a frame stands in an attribute, where backlash leaves quotes.
         frame.info = frame.info and str(frame.info).replace('"', "'")
     page = shown.render_full(evalex=True, secret=secret)
-    page = page.replace('<div class="plain">', "".join([*more, '<div class="plain">']), 1)
     nonce = secrets.token_urlsafe(16)
     head, body, rest = page.partition("<body>")
     head = head.replace("<script ", f'<script nonce="{nonce}" ')
+    head = head.replace("</head>", HEAD.format(nonce, STYLE))
     said = f'<p role="alert"><strong>{escape(notice)}</strong></p>' if notice else ""
-    return head + body + said + rest, headers(PAGE.format(nonce))
+    shown_twice, plain, rest = rest.partition('<div class="plain">')
+    # It is escaped already.
+    shown_twice = EXCERPT.sub(r'<span class="excerpt">\g<0></span>', shown_twice)
+    page = "".join([head, body, said, shown_twice, *more, plain, rest])
+    return page, headers(PAGE.format(nonce, nonce))
 
 
 def headers(policy: str = NOTHING) -> Headers:

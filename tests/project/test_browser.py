@@ -1,5 +1,8 @@
 """The pages of a generated project in a real browser."""
 
+import re
+from itertools import pairwise
+
 import pytest
 from projects import change, create, served, set_up
 
@@ -20,6 +23,12 @@ class GreedyController(BaseController):
         held = [manager.open(), manager.open()]
         held[0].execute("SELECT 'greed'")
         manager.open()
+
+    def wrong(self):
+        manager.handle().execute("SELECT title, nothing_of_that_name FROM note ORDER BY written")
+
+    def long(self):
+        raise ValueError("<b>" + "x" * 500)
 """
 
 
@@ -79,10 +88,11 @@ def test_the_debugger_and_the_log_say_who_holds_the_connections(browser, address
         assert any("last statement: SELECT 'greed'" in line for line in holders)
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("path", ["/", "/notes", "/nowhere"])
-def test_text_is_readable_and_nothing_sticks_out(browser, address, path, size, scheme):
+PAGES = ["/", "/notes", "/nowhere", "/greedy/wrong", "/greedy/long"]
+
+
+def look(browser, address, path, size, scheme):
+    """Open a page on a screen of that size, of a reader who likes it light or dark."""
     browser.execute_cdp_cmd(
         "Emulation.setEmulatedMedia",
         {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
@@ -93,12 +103,54 @@ def test_text_is_readable_and_nothing_sticks_out(browser, address, path, size, s
         {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": size == "telephone"},
     )
     browser.get(address + path)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("path", PAGES)
+def test_text_is_readable_and_nothing_sticks_out(browser, address, path, size, scheme):
+    look(browser, address, path, size, scheme)
     assert browser.execute_script(
         "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     )
-    for element in browser.find_elements(By.CSS_SELECTOR, "h1, h2, p, a, th, td, button, label"):
+    ground = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    assert (max(map(int, re.findall(r"\d+", ground)[:3])) < 128) == (scheme == "dark")
+    texts = "h1, h2, h4, p, a, th, td, button, label, pre, blockquote"
+    for element in browser.find_elements(By.CSS_SELECTOR, texts):
         if element.is_displayed():
             assert browser.execute_script(CONTRAST, element) >= 4.5, element.text
+
+
+def test_the_place_that_postgresql_points_at_is_above_its_sign(browser, address):
+    for size in SIZES:
+        look(browser, address, "/greedy/wrong", size, "light")
+        for excerpt in browser.find_elements(By.CSS_SELECTOR, ".excerpt"):
+            place, sign = browser.execute_script(PLACES, excerpt)
+            assert abs(place - sign) < 1
+
+
+# Where the name begins, and where the ^ is, of the two lines of an excerpt.
+PLACES = """
+const [node] = arguments[0].childNodes;
+return ["nothing_of_that_name", "^"].map(text => {
+  const range = document.createRange();
+  const at = node.data.lastIndexOf(text);
+  range.setStart(node, at);
+  range.setEnd(node, at + 1);
+  return range.getBoundingClientRect().left;
+});
+"""
+
+
+def test_cards_have_even_gaps_and_a_wide_table_scrolls_on_a_telephone(browser, address):
+    look(browser, address, "/", "telephone", "light")
+    boxes = [card.rect for card in browser.find_elements(By.CSS_SELECTOR, ".card")]
+    gaps = [below["y"] - above["y"] - above["height"] for above, below in pairwise(boxes)]
+    # The browser rounds heights.
+    assert len(gaps) == 3 and max(gaps) - min(gaps) < 2
+    table = browser.find_element(By.CSS_SELECTOR, ".wide")
+    browser.execute_script("arguments[0].scrollLeft = 1000", table)
+    assert browser.execute_script("return arguments[0].scrollLeft", table) > 0
 
 
 # The ratio of the lightnesses of an element's text and its ground, as WCAG reckons it.
