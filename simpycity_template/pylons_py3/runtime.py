@@ -93,8 +93,8 @@ def literal_characters(text):
 
 def literal_replace(text, old, new, count=-1):
     """Replace a piece of a literal; both pieces are escaped, unless they are literals."""
-    pieces = (text.escape(one) if isinstance(one, str) else one for one in (old, new))
-    return type(text)(str.replace(text, *pieces, count))
+    old, new = (text.escape(one) if isinstance(one, str) else one for one in (old, new))
+    return type(text)(str.replace(text, old, new, count))
 
 
 def render_template(content, vars, filename=None):

@@ -4,6 +4,7 @@
 applies one file.
 """
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +14,12 @@ import psycopg2
 from simpycity_template.process.interrupt import terminable
 from simpycity_template.pylons_py3 import hints
 from simpycity_template.schema import history
-from simpycity_template.schema.apply import Run, connection_of
+from simpycity_template.schema.apply import Run, connection_of, limit_waits, lock_timeout
 from simpycity_template.schema.compare import Comparison, compare
 from simpycity_template.schema.development import hint, is_reloaded, restart_on_change
 from simpycity_template.schema.files import Files
-from simpycity_template.schema.lock import LOCK
+from simpycity_template.schema.lock import LOCK, one_at_a_time
+from simpycity_template.schema.lock_watch import naming_lock_holders
 from simpycity_template.schema.script import SchemaError, Script, in_words
 
 if TYPE_CHECKING:
@@ -162,17 +164,29 @@ def apply(manager: "Manager", path: str | Path) -> None:
         path: the file, in UTF-8.
 
     Raises:
-        SchemaError: the file cannot be read, the database cannot be reached, or PostgreSQL does
-            not take the file; nothing is changed.
+        SchemaError: the file cannot be read, the database cannot be reached, PostgreSQL does not
+            take the file, or a lock was not to be had in ``schema_lock_timeout`` seconds; nothing is
+            changed.
     """
     script = Script.read(path)
-    with manager.scope(f"schema {path}"):
+    timeout = lock_timeout(manager)
+    with terminable(), manager.scope(f"schema {path}"):
         connection = connection_of(manager)
-        try:
-            with manager.transaction():
-                cursor = connection.cursor()
-                cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
-                script.run(cursor)
-        except psycopg2.Error as error:
-            # What fails here is the COMMIT, of which no line is to blame.
-            raise SchemaError(f"{path}: {in_words(error)}") from error
+        # The file may change settings of the session, so nobody else gets it.
+        with closing(connection):
+            cursor = connection.cursor()
+
+            def attempt() -> bool | None:
+                with naming_lock_holders(manager, connection, timeout), manager.transaction():
+                    cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
+                    if not cursor.fetchone()[0]:
+                        return None
+                    limit_waits(cursor, timeout)
+                    script.run(cursor)
+                return True
+
+            try:
+                one_at_a_time(attempt, cursor)
+            except psycopg2.Error as error:
+                # What fails here is the COMMIT, of which no line is to blame.
+                raise SchemaError(f"{path}: {in_words(error)}") from error

@@ -6,8 +6,7 @@ comes alone: what stands before it is committed, it is run by itself, and then t
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
@@ -17,7 +16,7 @@ from simpycity_template.schema import history
 from simpycity_template.schema.concurrent_index import ConcurrentIndex
 from simpycity_template.schema.files import Files
 from simpycity_template.schema.lock import LOCK, one_at_a_time
-from simpycity_template.schema.lock_watch import LockWatch
+from simpycity_template.schema.lock_watch import naming_lock_holders
 from simpycity_template.schema.overloads import left_behind
 from simpycity_template.schema.script import SchemaError, Script, in_words
 
@@ -38,8 +37,7 @@ class Run:
         self._files = files
         self._began: Any = None
         self._search_path = ""
-        settings = manager.settings
-        self._lock_timeout = settings.schema_lock_timeout if settings else 0.0
+        self._lock_timeout = lock_timeout(manager)
         self._connection: Any = None
 
     def apply(self) -> None:
@@ -58,23 +56,6 @@ class Run:
             while alone := one_at_a_time(self._transaction, cursor):
                 self._run_alone(alone[0])
 
-    @contextmanager
-    def _telling_who_holds_the_lock(self, connection: Any) -> Iterator[None]:
-        """A block whose error names who holds a lock that was not to be had in time."""
-        pid = connection.get_backend_pid()
-        with LockWatch(self._manager, pid, self._lock_timeout) as watch:
-            try:
-                yield
-            except SchemaError as error:
-                if not isinstance(error.__cause__, errors.LockNotAvailable):
-                    raise
-                who = "\n  ".join(watch.found) or "nobody any more"
-                raise SchemaError(
-                    f"{error} (simpycity.schema_lock_timeout = {self._lock_timeout:g} s).\n"
-                    f"The lock is held by\n  {who}\n"
-                    "End that session's work, and run this again."
-                ) from error.__cause__
-
     def _transaction(self) -> list[Script] | None:
         """Apply as much as one transaction can.
 
@@ -85,7 +66,7 @@ class Run:
         script: Script | None = None
         try:
             with (
-                self._telling_who_holds_the_lock(self._connection),
+                naming_lock_holders(self._manager, self._connection, self._lock_timeout),
                 self._manager.transaction(),
             ):
                 cursor = self._connection.cursor()
@@ -148,12 +129,10 @@ class Run:
     def _prepare(self, cursor: Any) -> None:
         """Set what a script may have changed, as one that pg_dump wrote does."""
         cursor.execute(
-            "SELECT set_config('search_path', %s, false), set_config('lock_timeout', %s, false)",
-            [self._search_path, f"{self._lock_timeout * 1000:.0f}"],
+            "SELECT set_config('search_path', %s, false)",
+            [self._search_path],
         )
-        if self._connection.server_version >= NOTICES_DEAD_CLIENTS and sys.platform != "win32":
-            # Where this process is killed, nothing of it waits in the server for a lock.
-            cursor.execute("SET client_connection_check_interval = 1000")
+        limit_waits(cursor, self._lock_timeout)
 
     def _run_alone(self, script: Script) -> None:
         log.info("%s cannot run in a transaction; it is run by itself", script.path)
@@ -165,7 +144,7 @@ class Run:
             one_at_a_time(lambda: self._locked(cursor), cursor)
             entry = history.read(cursor).get(script.name)
             if entry is None or not entry.applied:
-                with self._telling_who_holds_the_lock(connection):
+                with naming_lock_holders(self._manager, connection, self._lock_timeout):
                     self._run_under_lock(cursor, script, interrupted=entry is not None)
 
     def _locked(self, cursor: Any) -> bool | None:
@@ -194,6 +173,19 @@ class Run:
             raise
         history.write(cursor, script, applied=True)
         log.info("applied %s", script.path)
+
+
+def limit_waits(cursor: Any, seconds: float) -> None:
+    """Let the session wait for no lock longer than this, and for none where this process is gone."""
+    cursor.execute("SELECT set_config('lock_timeout', %s, false)", [f"{seconds * 1000:.0f}"])
+    if cursor.connection.server_version >= NOTICES_DEAD_CLIENTS and sys.platform != "win32":
+        # Where this process is killed, nothing of it waits in the server for a lock.
+        cursor.execute("SET client_connection_check_interval = 1000")
+
+
+def lock_timeout(manager: "Manager") -> float:
+    """The seconds for which the schema of a manager waits for a lock; 0 is for ever."""
+    return manager.settings.schema_lock_timeout if manager.settings else 0.0
 
 
 def connection_of(manager: "Manager") -> Any:

@@ -6,11 +6,15 @@ is there nobody waits any more, so it is asked meanwhile, from another session.
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import psycopg2
+from psycopg2 import errors
 
 from simpycity_template.monitoring import pg_sessions
+from simpycity_template.schema.script import SchemaError
 
 if TYPE_CHECKING:
     from simpycity_template.manager import Manager
@@ -63,3 +67,29 @@ class LockWatch:
                 log.warning("waiting for a lock; it is held by %s", blocker)
         if link is not None:
             link.close()
+
+
+@contextmanager
+def naming_lock_holders(manager: "Manager", connection: Any, timeout: float) -> Iterator[None]:
+    """A block whose error names who holds a lock that was not to be had in time.
+
+    Arguments:
+        manager: of the database.
+        connection: that waits for locks in the block.
+        timeout: seconds for which it does so; 0 is for ever.
+
+    Raises:
+        SchemaError: one of the block, with those who hold the lock where it is about one.
+    """
+    with LockWatch(manager, connection.get_backend_pid(), timeout) as watch:
+        try:
+            yield
+        except SchemaError as error:
+            if not isinstance(error.__cause__, errors.LockNotAvailable):
+                raise
+            who = "\n  ".join(watch.found) or "nobody any more"
+            raise SchemaError(
+                f"{error} (simpycity.schema_lock_timeout = {timeout:g} s).\n"
+                f"The lock is held by\n  {who}\n"
+                "End that session's work, and run this again."
+            ) from error.__cause__

@@ -11,7 +11,7 @@ from psycopg2.extensions import parse_dsn
 from simpycity.core import Raw
 from support import PATIENCE, fork, until
 
-from simpycity_template.schema import Schema, SchemaError
+from simpycity_template.schema import Schema, SchemaError, apply
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +65,18 @@ def test_a_lock_that_is_not_to_be_had_is_told_with_its_holder(make_manager, fold
     assert f"{os.path.relpath(__file__)}:" in said
     assert "SELECT title FROM note WHERE title = ?" in said
     assert "secret" not in said
+    assert rows(COLUMNS) == ["id", "title"]
+
+
+def test_a_single_file_does_not_wait_blindly_either(make_manager, tmp_path, rows, reader):
+    manager = make_manager(name="impatient", schema_lock_timeout=1)
+    file = tmp_path / "schema.sql"
+    file.write_text(NOTE)
+    apply(manager, file)
+    pid = reader()
+    file.write_text(BODY)
+    with pytest.raises(SchemaError, match=f"held by\n  session {pid} of 'reader', role"):
+        apply(manager, file)
     assert rows(COLUMNS) == ["id", "title"]
 
 
