@@ -3,7 +3,7 @@
 Never two scopes on one connection, never a committed row that nobody committed, never a lost one
 that somebody did, never more connections than allowed, and none left at the end.
 
-`make test` takes 5,000 steps; `make soak` goes on for as many minutes as it is told.
+`make test` takes 10,000 steps; `make soak` goes on for as many minutes as it is told.
 """
 
 import gc
@@ -34,7 +34,7 @@ from simpycity_template.middleware import ManagerMiddleware
 
 pytestmark = pytest.mark.slow
 
-STEPS = 5_000
+STEPS = 10_000
 STEPS_PER_RUN = 50
 SOAK_MINUTES = float(os.environ.get("SOAK_MINUTES", 0))
 

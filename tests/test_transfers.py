@@ -22,7 +22,7 @@ from simpycity_template import get_manager
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
-TRANSFERS = int(os.environ.get("TRANSFERS", 8_000))
+TRANSFERS = int(os.environ.get("TRANSFERS", 20_000))
 ACCOUNTS = 100
 BALANCE = 1_000
 THREADS = 8  # in this process
