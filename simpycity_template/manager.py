@@ -60,7 +60,6 @@ class Manager:
         self._lock = threading.RLock()
         # The scopes that each thread is in.
         self.scopes = Stacks(name)
-        self._handle = Handle(config=self.config)
         _managers.add(self)
 
     def configure(
@@ -101,7 +100,7 @@ class Manager:
         It can be kept, at module level too: it stands for the connection of the scope that uses
         it, whichever that is.
         """
-        return self._handle
+        return self.config.handle
 
     def open(self, isolation_level: int | str | None = None) -> Handle:
         """Return one more handle, with a connection and a transaction of its own.
@@ -141,7 +140,7 @@ class Manager:
         Raises:
             PoolTimeout, psycopg2.OperationalError: as ``open()``.
         """
-        return self.transaction_of(self._handle, forgiving=False)
+        return self.transaction_of(self.config.handle, forgiving=False)
 
     def scope(self, label: str) -> ScopeBlock:
         """A unit of work outside a request; also as a decorator.
@@ -252,11 +251,17 @@ class Manager:
             TransactionLost: the scope was ended in another thread, or the connection broke inside
                 a transaction.
         """
-        scope = self.scopes.current_or_new()
+        stack = self.scopes.get()
+        scope = stack[-1] if stack else stack.begin()
+        del stack
+        if scope.ended:
+            raise scope.has_ended()
         checkout = scope.checkouts.get(handle.key)
         if checkout is None:
-            checkout = Checkout(self._pool or self._new_pool(), scope, handle)
-            if handle is not self._handle:
+            # Two frames, this one and that of Owner.
+            checkout = Checkout(scope.label, scope.thread, handle.dsn, handle.isolation_level, 2)
+            checkout.acquire(self._pool or self._new_pool(), scope, handle)
+            if handle is not self.config.handle:
                 handle.taken = checkout
                 scope.several = True
             if scope.several:

@@ -40,7 +40,9 @@ def check_socket(connection: "Connection") -> None:
         psycopg2.OperationalError: it has, or says so.
     """
     # What was there may be any object with an append(), if the application has put it there.
-    notices, connection.notices = connection.notices, []
+    before = connection.notices or None
+    if before is not None:
+        connection.notices = []
     try:
         if connection.handed_out:
             # Another thread may be reading at this moment.
@@ -52,7 +54,11 @@ def check_socket(connection: "Connection") -> None:
             connection.poll()
             connection.poll()
     finally:
-        received, connection.notices = connection.notices, notices
+        received = connection.notices
+        if before is not None:
+            connection.notices = before
+            for notice in received:
+                before.append(notice)
         if received:
             _raise_on_notice(connection, received)
     connection.looked = monotonic()
@@ -78,8 +84,6 @@ def became_read_only(connection: "Connection") -> bool:
 
 
 def _raise_on_notice(connection: "Connection", received: list[str]) -> None:
-    for notice in received:
-        connection.notices.append(notice)
     # With client_min_messages = debug it also says how it handles notifications.
     reasons = [notice for notice in received if not notice.startswith("DEBUG")]
     if reasons and (connection.closed or connection.get_transaction_status() == IDLE):

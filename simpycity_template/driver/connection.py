@@ -156,7 +156,7 @@ class Connection(extensions.connection):
                 raise psycopg2.OperationalError("a statement is still under way")
             with self.lock:
                 if self.owner is None:
-                    self.rollback()
+                    self._roll_back()
                     if self.state is not READY:
                         self._session.restore(self)
                         self._make_ready()
@@ -248,12 +248,15 @@ class Connection(extensions.connection):
     def rollback(self) -> None:
         """Roll back, also what was begun by hand in autocommit mode."""
         with self.lock:
-            if self.state is not MERGED:
-                _rollback(self)
-            if self.get_transaction_status() != IDLE:
-                self.run("ROLLBACK")
-            self.begin_fired = False
-            self._ended()
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self.state is not MERGED:
+            _rollback(self)
+        if self.get_transaction_status() != IDLE:
+            self._run("ROLLBACK")
+        self.begin_fired = False
+        self._ended()
 
     tpc_prepare = _with_outcome("tpc_prepare")
     tpc_commit = _with_outcome("tpc_commit")
@@ -290,14 +293,17 @@ class Connection(extensions.connection):
     def run(self, sql: str, arguments: Any = None) -> None:
         """Execute a statement whose result nobody reads."""
         with self.lock:
-            cursor = self._cursor
-            if cursor is None or self.closed:
-                cursor = self._cursor = extensions.cursor(self)
-            try:
-                cursor.execute(sql, arguments)
-            except psycopg2.DatabaseError as error:
-                raise_translated(self, error)
-            self.answered = monotonic()
+            self._run(sql, arguments)
+
+    def _run(self, sql: str, arguments: Any = None) -> None:
+        cursor = self._cursor
+        if cursor is None or self.closed:
+            cursor = self._cursor = extensions.cursor(self)
+        try:
+            cursor.execute(sql, arguments)
+        except psycopg2.DatabaseError as error:
+            raise_translated(self, error)
+        self.answered = monotonic()
 
     # --- what the application can do with it ---
 

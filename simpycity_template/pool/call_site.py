@@ -14,8 +14,16 @@ _OURS = (contextlib.__file__,) + tuple(
     for module in (settings.__file__, simpycity.__file__)
 )
 
-# A look-up in this set costs less than to compare how a name begins.
-_our_files: set[str] = set()
+
+class _Ours(dict[str, bool]):
+    """Whether code of a file is ours, by its name: to look that up costs less than to compare it."""
+
+    def __missing__(self, file: str) -> bool:
+        self[file] = ours = file.startswith(_OURS)
+        return ours
+
+
+_ours = _Ours()
 
 Line = tuple[CodeType, int]
 
@@ -25,7 +33,7 @@ def application_line(frame: FrameType) -> Line:
 
     Most are never shown, so even the line's number is found out later, by ``described()``.
     """
-    while (file := frame.f_code.co_filename) in _our_files or is_ours(file):
+    while _ours[frame.f_code.co_filename]:
         caller = frame.f_back
         if caller is None:
             break
@@ -35,10 +43,7 @@ def application_line(frame: FrameType) -> Line:
 
 def is_ours(file: str) -> bool:
     """Whether code of this file is Simpycity's or this package's."""
-    if not file.startswith(_OURS):
-        return False
-    _our_files.add(file)
-    return True
+    return _ours[file]
 
 
 def described(line: Line) -> str:

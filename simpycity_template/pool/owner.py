@@ -40,6 +40,8 @@ class Owner:
         warned: whether ``hold_warning`` was already logged for it.
         lost: whether the connection broke inside a transaction.
         ended_elsewhere: whether its scope was ended in a thread that was not in it.
+        released: whether the connection was given back for good.
+        depth: how many ``transaction()`` blocks are open on the connection.
         deadlock: what to say where its statement was cancelled because it waits for its own thread.
         comment: what its statements begin with; empty where ``tag_statements`` is off.
         dsn: of another database than the pool's; None for the pool's.
@@ -54,12 +56,14 @@ class Owner:
         "comment",
         "connection",
         "deadlock",
+        "depth",
         "dsn",
         "ended_elsewhere",
         "isolation_level",
         "label",
         "last_sql",
         "lost",
+        "released",
         "served",
         "since",
         "warned",
@@ -89,7 +93,8 @@ class Owner:
         self.isolation_level = isolation_level
         self.last_sql: str | None = None
         self.comment = self.deadlock = ""
-        self.warned = self.lost = self.ended_elsewhere = False
+        self.warned = self.lost = self.ended_elsewhere = self.released = False
+        self.depth = 0
         self.connection: Connection | None = None
         self.served: threading.Event | None = None
         self._line = application_line(sys._getframe(frames))

@@ -254,7 +254,8 @@ class Pool:
             or now >= connection.expires
             # Ctrl-C may have come before its ROLLBACK.
             or connection.get_transaction_status() != IDLE
-            or became_read_only(connection)
+            # Who sent nothing had no answer that says so.
+            or ((owner.last_sql or connection.handed_out) and became_read_only(connection))
             or (len(self._idle) >= self.settings.pool_size and not self._queue)
         ):
             self._dropped.append(connection)

@@ -33,33 +33,24 @@ class Checkout(Owner):
 
     Attributes:
         link: the connection, also after it was given back.
-        released: whether it was given back for good.
-        depth: how many ``transaction()`` blocks the scope is in.
     """
 
-    __slots__ = ("_pool", "depth", "link", "released")
+    __slots__ = ("_pool", "link")
 
     link: Connection
 
-    def __init__(self, pool: Pool, scope: "Scope", handle: Any) -> None:
+    def acquire(self, pool: Pool, scope: "Scope", handle: Any) -> None:
         """Take a connection, and put it among the scope's.
 
         Arguments:
             pool: where it comes from, and goes back to.
             scope: whose it is.
-            handle: that asks for it: its ``key``, ``dsn`` and ``isolation_level``.
+            handle: that asks for it.
 
         Raises:
             PoolTimeout: none became free within ``pool_timeout`` seconds.
             psycopg2.OperationalError: the server cannot be reached.
         """
-        # This frame, and those of Owner and the manager.
-        super().__init__(scope.label, scope.thread, handle.dsn, handle.isolation_level, 3)
-        self.released = False
-        self.depth = 0
-        self._acquire(pool, scope, handle)
-
-    def _acquire(self, pool: Pool, scope: "Scope", handle: Any) -> None:
         self._pool = pool
         try:
             self.link = pool.acquire(self)
@@ -78,20 +69,20 @@ class Checkout(Owner):
             TransactionLost: one was open.
         """
         self.check()
-        self._give_back()
+        self.release(for_good=False)
         self.lost, self.served = False, None
-        self._acquire(pool, scope, handle)
+        self.acquire(pool, scope, handle)
 
-    def release(self) -> None:
+    def release(self, for_good: bool = True) -> None:
         """ROLLBACK, and give the connection back.
 
         It raises nothing of its own. An exception that arrives meanwhile (Ctrl-C, a task's time
         limit, a greenlet's timeout) goes on when everything is done.
-        """
-        self.released = True
-        self._give_back()
 
-    def _give_back(self) -> None:
+        Arguments:
+            for_good: the scope takes no other connection in its place.
+        """
+        self.released = for_good
         connection = self.connection
         if connection is None or connection.process != os.getpid():
             return
@@ -174,7 +165,7 @@ class Checkout(Owner):
         except psycopg2.Error:
             self.link.close()
         if self.link.closed:
-            self._give_back()
+            self.release(for_good=False)
 
     def failed(self) -> bool:
         """Whether a statement of the transaction has failed."""

@@ -65,24 +65,16 @@ class Stacks(PerThread[Stack]):
         Raises:
             TransactionLost: it was ended in another thread.
         """
-        return self.current_or_new() if self.get() else None
+        stack = self.get()
+        scope = stack[-1] if stack else None
+        del stack
+        if scope is not None and scope.ended:
+            raise scope.has_ended()
+        return scope
 
     def owners(self) -> list[Checkout]:
         """What this thread has, in all of its scopes."""
         return [one for scope in self.get() for one in list(scope.checkouts.values())]
-
-    def current_or_new(self) -> Scope:
-        """The current scope of this thread; where there is none, one that its first use begins.
-
-        Raises:
-            TransactionLost: it was ended in another thread.
-        """
-        stack = self.get()
-        scope = stack[-1] if stack else stack.begin()
-        if scope.ended:
-            del stack
-            raise scope.has_ended()
-        return scope
 
     def enter(self, scope: Scope) -> None:
         """Make ``scope`` the current one of this thread; the one there was waits."""

@@ -28,9 +28,6 @@ class HandleOwner(Protocol):
 
     name: str
 
-    def handle(self) -> Any:
-        """The handle that all share."""
-
     def checkout(self, handle: Any) -> Any:
         """What ``handle`` has in the current scope; takes a connection where it has none."""
 
@@ -48,17 +45,23 @@ class HandleOwner(Protocol):
 
 
 class Config:
-    """What Simpycity takes as ``config=``: whose connections a model or a handle uses."""
+    """What Simpycity takes as ``config=``: whose connections a model or a handle uses.
+
+    Attributes:
+        manager: whose it is.
+        handle: the one that all share who ask for no other.
+    """
 
     def __init__(self, manager: HandleOwner) -> None:
         self.manager = manager
+        self.handle = Handle(config=self)
 
     def handle_factory(
         self, dsn: str | None = None, config: Any = None, isolation_level: int | None = None
     ) -> Handle:
         """Simpycity calls this where it needs a handle; the arguments are ``Handle``'s."""
         if dsn is None and isolation_level is None:
-            return self.manager.handle()
+            return self.handle
         return Handle(dsn, self, isolation_level)
 
     def dsn(self) -> str:
@@ -145,7 +148,7 @@ class ManagedHandle:
         # Scopes know the handle by this: ids are used again, and keeping the handle itself
         # would keep its connection from being freed with it.
         self.key = object()
-        elsewhere = config not in (None, simpycity_config, self.manager.config)
+        elsewhere = not isinstance(config, Config) and config not in (None, simpycity_config)
         self.config = config or self.manager.config
         self.dsn = dsn or (config.dsn() if elsewhere else None)
         self.isolation_level = parse_isolation_level("isolation_level", isolation_level)

@@ -359,7 +359,14 @@ def begun(label):
     return scope
 
 
-handle = SimpleNamespace(key=object(), dsn=None, isolation_level=None)
+handle = SimpleNamespace(key=object())
+
+
+def check_out(pool, scope):
+    """What the manager does at the first use of a connection in a scope."""
+    checkout = Checkout(scope.label, scope.thread)
+    checkout.acquire(pool, scope, handle)
+    return checkout
 
 
 def test_ctrl_c_at_any_line_of_taking_a_connection_gives_it_back(make_pool):
@@ -374,10 +381,10 @@ def test_ctrl_c_at_any_line_of_taking_a_connection_gives_it_back(make_pool):
             return at_line
 
         before = sys.gettrace()
-        taking = Checkout._acquire.__code__
+        taking = Checkout.acquire.__code__
         sys.settrace(lambda frame, event, arg: at_line if frame.f_code is taking else None)
         try:
-            Checkout(pool, begun("taken"), handle).release()
+            check_out(pool, begun("taken")).release()
         except KeyboardInterrupt:
             return True
         finally:
@@ -414,7 +421,7 @@ def test_ctrl_c_at_any_call_keeps_no_room(make_pool, pool_size):
         gc.disable()
         sys.setprofile(profile)
         try:
-            checkout = Checkout(pool, scope, handle)
+            checkout = check_out(pool, scope)
             checkout.link.run("BEGIN")
             scope.close()
         except KeyboardInterrupt:
@@ -567,7 +574,7 @@ def test_who_queries_in_the_middle_of_the_bookkeeping_gets_an_error(make_pool):
 def test_a_server_that_became_read_only_is_not_handed_out_again(make_pool, dsn):
     pool = make_pool()
     connection = acquire(pool, Owner("a"))
-    connection.run("SET default_transaction_read_only = on")
+    connection.open_cursor(Cursor).execute("SET default_transaction_read_only = on")
     connection.commit()
     give_back(pool, connection)
     assert connection.closed
@@ -578,6 +585,8 @@ def test_a_server_that_was_read_only_from_the_start_is_kept(make_pool, dsn, monk
     monkeypatch.setenv("PGOPTIONS", "-c default_transaction_read_only=on")
     pool = make_pool()
     connection = acquire(pool, Owner("a"))
+    connection.open_cursor(Cursor).execute("SELECT 1")
+    connection.rollback()
     give_back(pool, connection)
     assert acquire(pool, Owner("b")) is connection
 

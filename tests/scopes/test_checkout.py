@@ -21,14 +21,14 @@ def limited(monkeypatch):
         raise SoftTimeLimit
 
     before = signal.signal(signal.SIGUSR1, limit)
-    run = Connection.run
+    run = Connection._run
 
-    def run_and_raise(self, sql):
+    def run_and_raise(self, sql, arguments=None):
         if sql == "ROLLBACK":
             signal.raise_signal(signal.SIGUSR1)
-        run(self, sql)
+        run(self, sql, arguments)
 
-    monkeypatch.setattr(Connection, "run", run_and_raise)
+    monkeypatch.setattr(Connection, "_run", run_and_raise)
     yield
     signal.signal(signal.SIGUSR1, before)
 
