@@ -23,6 +23,7 @@ from simpycity_template.driver import commit_outcome
 from simpycity_template.driver.check_socket import is_read_only
 from simpycity_template.driver.disconnect import raise_translated
 from simpycity_template.driver.green import connect_limit, guard_wait
+from simpycity_template.driver.half_made import half_made
 from simpycity_template.driver.session import Session
 from simpycity_template.driver.state import (
     ACTIVE,
@@ -116,8 +117,9 @@ class Connection(extensions.connection):
         self.idle_since = 0.0
         guard_wait()
         try:
-            with connect_limit(self, args[0]):
+            with half_made(args[0]), connect_limit(self, args[0]):
                 super().__init__(*args, **kwargs)
+                _connections.add(self)
         except BaseException:
             # Ctrl-C, or the timeout of a greenlet. Who keeps that exception keeps this half of a
             # connection, too, and the server takes it for a whole one.
@@ -132,7 +134,6 @@ class Connection(extensions.connection):
         self.process = os.getpid()
         self.backend_pid = self.get_backend_pid()
         self.was_read_only = is_read_only(self)
-        _connections.add(self)
         interrupt.listen(_cancel_in_main_thread)
 
     # --- what each scope begins with ---

@@ -3,12 +3,15 @@
 import gc
 import multiprocessing
 import os
+import socket
 import threading
 import weakref
+from contextlib import ExitStack
 
+import psycopg2
 import pytest
 from simpycity.core import Raw
-from support import PATIENCE, backend, in_child
+from support import PATIENCE, backend, fork, in_child
 
 from simpycity_template import Manager, TransactionLost
 
@@ -131,6 +134,41 @@ def test_a_manager_made_without_get_manager_is_known_too(dsn):
     assert in_child(lambda: manager.handle().conn.backend_pid != mine or 1 / 0)
     assert manager.handle().conn.backend_pid == mine
     manager.dispose()
+
+
+@pytest.mark.parametrize("over", ["TCP", "a Unix socket"])
+def test_a_child_forked_while_a_thread_connects_keeps_no_session_open(make_manager, over, tmp_path):
+    with ExitStack() as opened:
+        if over == "TCP":
+            server = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+            address = f"host=127.0.0.1 port={server.getsockname()[1]}"
+        else:
+            server = opened.enter_context(socket.socket(socket.AF_UNIX))
+            server.bind(str(tmp_path / ".s.PGSQL.5432"))
+            server.listen()
+            address = f"host={tmp_path}"
+        manager = make_manager(dsn=f"{address} sslmode=disable gssencmode=disable")
+
+        def connect():
+            with manager.scope("connects"), pytest.raises(psycopg2.OperationalError):
+                backend()
+
+        thread = threading.Thread(target=connect)
+        thread.start()
+        session, _ = server.accept()
+        opened.enter_context(session)
+        # The message in which libpq says what it wants, so it waits for an answer now.
+        assert session.recv(1000)
+        reading, writing = os.pipe()
+        child = fork(lambda: os.read(reading, 1))
+        # Refused: the thread's own copy of the session is closed.
+        session.sendall(b"E\0\0\0\x0bSFATAL\0\0")
+        thread.join(PATIENCE)
+        session.settimeout(PATIENCE)
+        assert session.recv(1000) in (b"", b"X\0\0\0\4")
+        assert os.waitpid(child, os.WNOHANG) == (0, 0)
+        os.write(writing, b"x")
+        os.waitpid(child, 0)
 
 
 def _pooled(manager_name, dsn):
