@@ -43,7 +43,8 @@ class Event:
     Attributes:
         name: one of ``EVENTS``.
         holder: on whose behalf it happened: its ``label``, ``thread``, ``place``, ``last_sql``.
-        seconds: for ``checkin`` and ``hold_warning`` how long the connection was held, for
+        seconds: for ``connect`` how long it took to open the connection (0 where it comes after a
+            DISCARD ALL), for ``checkin`` and ``hold_warning`` how long the connection was held, for
             ``wait`` and ``timeout`` how long its thread waited for one, for ``statement`` how
             long it took; otherwise 0.
         sql: for ``statement`` its text, as the application wrote it, without its arguments; for

@@ -105,6 +105,11 @@ class Owner:
         return self._thread.name
 
     @property
+    def waited(self) -> bool:
+        """Whether it had to wait for the connection."""
+        return self.served is not None
+
+    @property
     def place(self) -> str:
         """The application's code line that asked for the connection."""
         return described(self._line)

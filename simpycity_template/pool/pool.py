@@ -164,18 +164,20 @@ class Pool:
             # Not close(), which would wait for a statement of whoever it was handed out to.
             terminate(broken)
             self._events.fire("reconnect", owner)
+        settings, began = self.settings, monotonic()
         connection = connect_traced(self._connect, owner.dsn, Connection, self.name)
         owner.connection = connection
         owner.since = monotonic()
-        recycle = self.settings.pool_recycle
+        recycle = settings.pool_recycle
         lifetime = inf if recycle == NEVER else recycle * (1 - RECYCLE_JITTER * random.random())
-        connection.expires = connection.opened + lifetime
+        # One that logged in as it was before renew() is used once.
+        connection.expires = connection.opened + lifetime if self.settings is settings else 0.0
         if self._closed:
             raise self._was_closed()
         self._detector.start()
         if self.settings.isolation_level is not None:
             connection.set_isolation_level(self.settings.isolation_level)
-        self._events.fire("connect", owner, connection=connection)
+        self._events.fire("connect", owner, owner.since - began, connection)
         self._prepared(connection)
         return connection
 
@@ -225,6 +227,8 @@ class Pool:
                 had = self._take_back(owner, now)
                 if self._queue:
                     self._assign(now)
+                elif len(self._idle) > self.settings.pool_size:
+                    self._trim()
                 # Last, so that an interruption does not lose it.
                 self._returned.popleft()
             if had:
@@ -256,13 +260,37 @@ class Pool:
             or connection.get_transaction_status() != IDLE
             # Who sent nothing had no answer that says so.
             or ((owner.last_sql or connection.handed_out) and became_read_only(connection))
-            or (len(self._idle) >= self.settings.pool_size and not self._queue)
         ):
             self._dropped.append(connection)
         else:
             connection.idle_since = now
             self._idle.append(connection)
         return True
+
+    def _trim(self) -> None:
+        """Keep no more than ``pool_size`` idle connections, once a burst is over.
+
+        While that many are in use, somebody is likely to want another one at once. The lock is held.
+        """
+        size = self.settings.pool_size
+        if len(self._owners) < size or not size:
+            while len(self._idle) > size:
+                self._dropped.append(self._idle.pop(0))
+
+    def renew(self, settings: Settings) -> None:
+        """Log in anew for each connection from now on; what is in use is finished with.
+
+        Arguments:
+            settings: those of before, but for how to log in.
+        """
+        with self._lock:
+            self.settings = settings
+            self._dropped.extend(self._idle)
+            self._idle.clear()
+            for owner in self._owners:
+                if owner.connection is not None:
+                    owner.connection.expires = 0.0
+        self._drain()
 
     def close(self) -> None:
         """Close every connection; those in use are cancelled first. The pool is not used again."""

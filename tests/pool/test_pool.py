@@ -125,7 +125,23 @@ def test_the_most_recently_used_connection_is_given_first(make_pool):
     assert acquire(pool, Owner("c")) is second
 
 
-def test_more_than_pool_size_are_closed_when_they_come_back(make_pool, sessions):
+def test_what_a_burst_opened_stays_while_it_goes_on(make_pool, sessions):
+    pool = make_pool(pool_size=2, max_overflow=2)
+    taken = [acquire(pool, Owner(str(n))) for n in range(4)]
+    before = set(sessions())
+    for _ in range(3):
+        for connection in taken[2:]:
+            give_back(pool, connection)
+        assert set(taken[2:]) == {acquire(pool, Owner("next")) for _ in range(2)}
+    assert set(sessions()) == before
+    for connection in taken[:2]:
+        give_back(pool, connection)
+    assert pool.now().idle == 2
+    give_back(pool, taken[2])
+    assert (pool.now().idle, taken[0].closed, taken[1].closed) == (2, True, False)
+
+
+def test_more_than_pool_size_are_closed_when_all_come_back(make_pool, sessions):
     pool = make_pool(pool_size=1, max_overflow=2)
     taken = [acquire(pool, Owner(str(n))) for n in range(3)]
     assert len(sessions()) == 3
@@ -636,7 +652,10 @@ class PoolMachine(RuleBasedStateMachine):
         give_back(self.pool, connection)
         self.out.remove(connection)
         if not broken:
-            self.kept = min(self.kept + 1, 2)
+            self.kept += 1
+        if len(self.out) < 2:
+            # The burst is over.
+            self.kept = min(self.kept, 2)
 
     def teardown(self):
         # The server allows fewer connections than all examples together would leave open.
