@@ -13,7 +13,7 @@ import simpycity.config
 from simpycity.handle import Handle
 
 from simpycity_template import simpycity_patches
-from simpycity_template.pool.database import Database
+from simpycity_template.pool.database import Database, address, differ_in_login
 from simpycity_template.pool.events import Events, Listener
 from simpycity_template.pool.metrics import Metrics, Now, measured
 from simpycity_template.pool.owner import Owner, Status
@@ -56,6 +56,7 @@ class Manager:
         self.config = Config(self)
         self._target: Database | None = None
         self._pool: Pool | None = None
+        self._disposed = False
         self._events = Events()
         self._lock = threading.RLock()
         # The scopes that each thread is in.
@@ -66,6 +67,12 @@ class Manager:
         self, config: Mapping[str, Any], prefix: str = "simpycity.", default: bool = True
     ) -> None:
         """Take the settings out of an INI mapping. Connects to nothing yet.
+
+        Where the manager has settings already, and the new ones only log in in another way at the
+        same database, as with a new password, what is under way finishes with the connections that
+        it has. Where they differ in anything else, these are closed. Another database is logged,
+        because two applications of one name in a process share their manager; call ``dispose()``
+        before where that is meant.
 
         Arguments:
             config: an INI section, ``pylons.config``, or any mapping.
@@ -78,14 +85,29 @@ class Manager:
             ValueError: a setting is wrong; the message names it.
         """
         settings = Settings.from_config(config, prefix)
-        pool = None
+        pool = renewed = None
         with self._lock:
-            if settings != self.settings:
+            before, self._disposed = None if self._disposed else self.settings, False
+            if self._pool is not None and before and differ_in_login(before, settings):
+                self._database().settings = settings
+                renewed = self._pool
+            elif settings != self.settings:
                 self._target = Database(settings, self.name)
                 self._events.log_lost_writes(settings.log_lost_writes)
                 pool, self._pool = self._pool, None
+        if renewed is not None:
+            renewed.renew(settings)
         if pool is not None:
             pool.close()
+        if before is not None and address(before) != address(settings):
+            log.warning(
+                "manager %r now uses the database %s and no longer %s, also for the application "
+                "that configured it first: where two applications of one name are in this process, "
+                "give one another name in its get_manager()",
+                self.name,
+                _in_words(address(settings)),
+                _in_words(address(before)),
+            )
         if default and settings.default:
             self._become_default(prefix)
 
@@ -229,6 +251,7 @@ class Manager:
         """Close every connection, in use or not. At exit this happens by itself."""
         with self._lock:
             pool, self._pool = self._pool, None
+            self._disposed = True
         if pool is not None:
             pool.close()
 
@@ -237,6 +260,7 @@ class Manager:
 
         Raises:
             RuntimeError: the manager has no settings yet.
+            psycopg2.OperationalError: ``password_command`` gave no password.
         """
         return self._database().dsn()
 
@@ -303,6 +327,7 @@ class Manager:
         with self._lock:
             if self._pool is None:
                 self._pool = self.make_pool(Pool)
+                self._disposed = False
             return self._pool
 
     # --- for tests ---
@@ -363,6 +388,10 @@ def get_manager(name: str) -> Manager:
 def configured_managers() -> list[Manager]:
     """The managers of this process that know their database, by name."""
     return [_named[name] for name in sorted(_named) if _named[name].settings]
+
+
+def _in_words(address: Mapping[str, str | None]) -> str:
+    return " ".join(f"{name}={value}" for name, value in address.items() if value)
 
 
 def _exit() -> None:

@@ -5,6 +5,7 @@ three in the morning. A password is never part of a message.
 """
 
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -57,6 +58,8 @@ class Settings:
     Arguments:
         dsn: a libpq DSN or URI, or ``embedded:DIRECTORY``.
         database: with ``embedded:``, the database's name; by default the manager's.
+        password_command: prints the password of each new connection, without a shell; or a function
+            that returns it. None where the DSN, ``~/.pgpass`` or the environment has it.
         pool_size: idle connections kept; 0 closes each at the end of its scope.
         max_overflow: how many more than ``pool_size`` may be open at once.
         pool_timeout: seconds to wait for a free connection.
@@ -78,6 +81,7 @@ class Settings:
 
     dsn: str = field(repr=False)
     database: str | None = None
+    password_command: str | Callable[[], str] | None = field(default=None, repr=False)
     pool_size: int = 5
     max_overflow: int = 10
     pool_timeout: float = 30.0
@@ -140,6 +144,12 @@ class Settings:
             if key in given
         }
         settings = cls(**values)
+        if settings.password_command and settings.dsn.startswith(EMBEDDED):
+            raise ValueError(
+                f"{prefix}password_command is set, and an embedded server asks for no password"
+            )
+        if settings.password_command and extensions.parse_dsn(settings.dsn).get("password"):
+            raise ValueError(f"{prefix}password_command is set, and a password as well: keep one")
         if settings.max_size < 1:
             raise ValueError(
                 f"{prefix}pool_size and {prefix}max_overflow are both 0, "
@@ -268,6 +278,17 @@ def _one_of(names: Mapping[str, Any]) -> Callable[[str, Any], Any]:
     return parse
 
 
+def _command(key: str, value: Any) -> Any:
+    if callable(value) or value is None:
+        return value
+    try:
+        if shlex.split(str(value)):
+            return str(value).strip()
+    except ValueError as error:
+        raise ValueError(f"{key} is {value!r}: it must be a command ({error})") from None
+    return None
+
+
 def isolation_level(key: str, value: Any) -> int | None:
     """One of psycopg2's ``ISOLATION_LEVEL_*``, from its number or its name; None is the server's.
 
@@ -282,6 +303,7 @@ def isolation_level(key: str, value: Any) -> int | None:
 
 
 _PARSERS: dict[str, Callable[[str, Any], Any]] = {
+    "password_command": _command,
     "pool_size": _number(int, "a whole number of connections", 0),
     "max_overflow": _number(int, "a whole number of connections", 0),
     "pool_timeout": _number(float, "a number of seconds", 0, SECONDS_MAX),

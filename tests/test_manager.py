@@ -133,6 +133,51 @@ class TestNames:
         assert backend() != before
         until(lambda: not witness_in("SELECT 1 FROM pg_stat_activity WHERE pid = %s", before))
 
+    def test_where_only_the_login_is_another_what_is_under_way_finishes(self, make_manager, dsn):
+        manager = make_manager(pool_size=1, max_overflow=1)
+        with manager.scope("idle"), manager.scope("in use"):
+            before = backend()
+            assert backend(manager.open()) != before
+        with manager.scope("request"):
+            before = backend()
+            make_manager(manager.name, dsn=f"{dsn} connect_timeout=9", pool_size=1, max_overflow=1)
+            with manager.scope("next"):
+                # The limit counts those of before, too.
+                assert backend() not in (before, None)
+                assert manager.metrics().in_use == 2
+            assert backend() == before
+        with manager.scope("later"):
+            assert backend() != before
+            assert "connect_timeout=9" in manager.handle().conn.dsn
+        assert before not in [entry.backend_pid for entry in manager.status()]
+
+    def test_a_connection_that_is_opened_meanwhile_is_used_once(self, make_manager, dsn):
+        manager = make_manager()
+        manager.listen(
+            "connect",
+            lambda event: make_manager(manager.name, dsn=f"{dsn} connect_timeout=9"),
+        )
+        with manager.scope("first"):
+            before = backend()
+        with manager.scope("second"):
+            assert backend() != before
+
+    def test_another_database_is_a_warning(self, make_manager, server, caplog):
+        manager = make_manager()
+        other = server.create_database()
+        make_manager(manager.name, dsn=other)
+        (record,) = caplog.records
+        assert f"manager '{manager.name}' now uses the database " in record.message
+        assert f"dbname={parse_dsn(other)['dbname']} " in record.message
+        assert "two applications of one name" in record.message
+
+    def test_another_database_after_dispose_is_none(self, make_manager, server, caplog):
+        manager = make_manager()
+        backend()
+        manager.dispose()
+        make_manager(manager.name, dsn=server.create_database())
+        assert caplog.records == []
+
     def test_settings_that_come_while_an_embedded_server_starts_count(
         self, make_manager, dsn, monkeypatch
     ):

@@ -83,6 +83,15 @@ def test_isolation_levels_have_psycopg2s_names_and_numbers(name, level):
 WRONG = [
     ({}, "simpycity.dsn is not set"),
     ({"dsn": ""}, "simpycity.dsn is not set"),
+    ({"dsn": DSN, "password_command": "pass 'show"}, 'simpycity.password_command is "pass \'show"'),
+    (
+        {"host": "db", "password": "p", "password_command": "pass show db"},
+        "simpycity.password_command is set, and a password as well: keep one",
+    ),
+    (
+        {"dsn": "embedded:/srv", "password_command": "pass show db"},
+        "simpycity.password_command is set, and an embedded server asks for no password",
+    ),
     ({"pool_sise": 3}, "simpycity.pool_sise is not a setting: did you mean simpycity.pool_size?"),
     ({"dns": DSN}, "did you mean simpycity.dsn?"),
     ({"colour": "red"}, "simpycity.colour is not a setting; the settings are simpycity.dsn"),

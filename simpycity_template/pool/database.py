@@ -1,11 +1,14 @@
 """Where a manager's connections go: the database of its settings, or another one."""
 
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
 import psycopg2
+from psycopg2.extensions import make_dsn, parse_dsn
 
 from simpycity_template.driver.conninfo import defaults
+from simpycity_template.pool.password import password_of
 from simpycity_template.settings import EMBEDDED, Settings
 
 
@@ -28,8 +31,15 @@ class Database:
         self._server: str | None = None
 
     def dsn(self) -> str:
-        """The libpq DSN; starts an embedded server."""
+        """The libpq DSN, with the password of this moment; starts an embedded server.
+
+        Raises:
+            psycopg2.OperationalError: ``password_command`` gave no password.
+        """
         settings = self.settings
+        if settings.password_command is not None:
+            password = password_of(settings.password_command, settings.pool_timeout)
+            return make_dsn(settings.dsn, password=password)
         if not settings.dsn.startswith(EMBEDDED):
             return settings.dsn
         from simpycity_template import embedded
@@ -58,3 +68,21 @@ class Database:
         # A server that does not answer must not hold a thread up for minutes.
         limits = defaults(dsn, ceil(self.settings.pool_timeout))
         return psycopg2.connect(dsn, **limits, **options)
+
+
+def address(settings: Settings) -> dict[str, str | None]:
+    """Where the database of ``settings`` is, and who is logged in; no password."""
+    if settings.dsn.startswith(EMBEDDED):
+        return {"dsn": settings.dsn, "dbname": settings.database}
+    parts = parse_dsn(settings.dsn)
+    names = ("service", "host", "hostaddr", "port", "dbname", "user")
+    return {name: parts[name] for name in names if name in parts}
+
+
+def differ_in_login(before: Settings, after: Settings) -> bool:
+    """Whether two settings log in at the same database as the same user, each in its own way.
+
+    So the connections of both count against the same limit.
+    """
+    same = replace(after, dsn=before.dsn, password_command=before.password_command)
+    return same == before and address(before) == address(after)

@@ -73,6 +73,7 @@ class Simpycity(AppConfig):
             name = connection.settings_dict["NAME"]
             if name != self._database:
                 self._database = name
+                self.manager.dispose()
                 configured(self.project, {**settings.SIMPYCITY, "database": name}, "SIMPYCITY")
 
     def begin(self, sender: Any, **request: Any) -> None:
