@@ -22,17 +22,18 @@ DELAY = 0.02  # seconds
 class Proxy:
     """Forwards messages one by one, and fails instead of forwarding the one it is told."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, address: str = "127.0.0.1") -> None:
         """
         Arguments:
             path: the server's socket.
+            address: where it listens.
         """
         self._path = path
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []
         self._armed = 0
         self.arm()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((address, 0))
         threading.Thread(target=self._accept, daemon=True).start()
 
     def arm(self, at: int | None = None, action: str = "cut") -> None:
@@ -50,7 +51,7 @@ class Proxy:
             self._fired = False
 
     def port(self) -> int:
-        """Where it listens, on 127.0.0.1."""
+        """The port on which it listens."""
         return self._listener.getsockname()[1]
 
     def count(self) -> int:

@@ -9,7 +9,11 @@ from psycopg2.extensions import parse_dsn
 
 KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 """A connection whose network went away breaks after a minute (30 s, and three probes of 10 s), where the
-system's own default is two hours."""
+system's own default is two hours. So it does while a statement waits for its answer."""
+
+USER_TIMEOUT = {"tcp_user_timeout": 60_000}
+"""Milliseconds for a statement to reach the server: while that is not acknowledged, no probes are sent. The
+system's own default is a quarter of an hour."""
 
 SYSTEM_FOLDERS = ("/etc/postgresql-common", "/etc/sysconfig/pgsql", "/etc/postgresql", "/etc")
 """Where a libpq looks for the system's service file, as it was built: Debian's and that of
@@ -67,6 +71,7 @@ def defaults(dsn: str, connect_timeout: int) -> dict[str, Any]:
     """
     given = told(dsn)
     ours = {"connect_timeout": max(2, connect_timeout)}
-    if not any(name.startswith(("keepalives", "tcp_user_timeout")) for name in given):
-        ours.update(KEEPALIVES)
+    ours |= USER_TIMEOUT
+    if not any(name.startswith("keepalives") for name in given):
+        ours |= KEEPALIVES
     return {name: value for name, value in ours.items() if name not in given}

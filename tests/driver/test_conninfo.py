@@ -7,7 +7,9 @@ import pytest
 from psycopg2.extensions import parse_dsn
 
 from simpycity_template.driver import conninfo
-from simpycity_template.driver.conninfo import KEEPALIVES, defaults, told
+from simpycity_template.driver.conninfo import KEEPALIVES, USER_TIMEOUT, defaults, told
+
+BOTH = {**KEEPALIVES, **USER_TIMEOUT}
 
 SERVICE = """\
 [wiki]
@@ -73,19 +75,19 @@ def test_a_file_without_the_service_tells_nothing(service_file, text):
 
 
 def test_a_connection_is_opened_with_limits_where_nothing_says_otherwise(service_file, monkeypatch):
-    assert defaults("dbname=x", 30) == {"connect_timeout": 30, **KEEPALIVES}
+    assert defaults("dbname=x", 30) == {"connect_timeout": 30, **BOTH}
     assert defaults("dbname=x", 0)["connect_timeout"] == 2
-    assert defaults("service=wiki", 30) == KEEPALIVES
-    assert defaults("service=alive", 30) == {"connect_timeout": 30}
-    assert defaults("dbname=x tcp_user_timeout=1000", 30) == {"connect_timeout": 30}
-    assert defaults("dbname=x keepalives=0", 30) == {"connect_timeout": 30}
+    assert defaults("service=wiki", 30) == BOTH
+    assert defaults("service=alive", 30) == {"connect_timeout": 30, **USER_TIMEOUT}
+    assert defaults("dbname=x tcp_user_timeout=1000", 30) == {"connect_timeout": 30, **KEEPALIVES}
+    assert defaults("dbname=x keepalives=0", 30) == {"connect_timeout": 30, **USER_TIMEOUT}
     monkeypatch.setenv("PGCONNECT_TIMEOUT", "3")
-    assert defaults("dbname=x", 30) == KEEPALIVES
+    assert defaults("dbname=x", 30) == BOTH
 
 
 def test_the_connections_of_a_manager_have_them(make_manager, dsn, service_file):
     told = make_manager(dsn=dsn).handle().conn.info.dsn_parameters
-    assert {name: int(told[name]) for name in KEEPALIVES} == KEEPALIVES
+    assert {name: int(told[name]) for name in BOTH} == BOTH
     manager = make_manager(dsn="service=wiki")
     info = manager.handle().conn.info.dsn_parameters
     assert (info["application_name"], info["connect_timeout"]) == ("of the service", "7")
