@@ -76,6 +76,8 @@ from decimal import Decimal
 from helloworld.model import typed as model
 from helloworld.model.typed import Note, add, by_id, counted, ids, joined, notes
 
+from simpycity_template import get_manager
+
 row = add("a")
 add("a", "b", ["x"])
 add(title="a", tags=None)
@@ -108,6 +110,12 @@ model.newest(3)
 limit: int = model.LIMIT
 note.age(datetime.date.today())
 add("a", options={"handle": None})
+
+@get_manager("typed").scope("job")
+def job(how_many: int, name: str = "") -> list[str]:
+    return [name] * how_many
+
+titles: list[str] = job(3, name="a")
 """
 MISTAKES = """
 row["tiltle"]
@@ -134,6 +142,9 @@ joined(1)
 by_id("a")
 model.nowest(3)
 model.newest("three")
+job("three")
+job(3, title="a")
+job(3).upper()
 """.strip().splitlines()
 
 
