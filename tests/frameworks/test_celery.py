@@ -3,15 +3,19 @@
 import json
 from contextlib import contextmanager
 
+import psycopg2
 import pytest
 from celery import Celery
 from pages import block, typed
+from simpycity.core import Raw
 from support import backend, in_use
 from waiting import eventually
 
 from simpycity_template.frameworks.celery import scope_tasks
 
 pytestmark = pytest.mark.slow
+
+PAGE = "docs/frameworks/celery.rst"
 
 # SQLite's patience with the other processes, where the machine is busy.
 PATIENT = """
@@ -56,6 +60,11 @@ def label():
     pid()
     return [entry.label for entry in manager.status() if entry.state == "in use"]
 
+@app.task(soft_time_limit=1)
+def limited():
+    while True:
+        add("never committed")
+
 @app.task
 def hangs():
     add("never committed")
@@ -98,6 +107,15 @@ def work():
 
 if __name__ == "__main__":
     work()
+"""
+
+# The limit of a task that goes on for ever.
+LIMIT = """
+from client import *
+
+before = stored()
+(ended,) = results([rough.limited.delay()])
+print(ended, stored() == before)
 """
 
 # The threads pool, with its broker and its results in memory: all in one process. Such a broker is
@@ -153,12 +171,12 @@ def project(make_project, note):
 
 
 @contextmanager
-def worker(project):
+def worker(project, name="celery_worker", *options):
     # Celery asks root, who runs the tests in a container, whether that is meant.
     project.environment["C_FORCE_ROOT"] = "true"
-    (command,) = typed(block("docs/frameworks/celery.rst", "celery_worker"))
-    celery = ["-m", *command.replace("notes", "rough").split(), "--loglevel=INFO", "--pool=prefork"]
-    celery += ["--concurrency=4", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    (command,) = typed(block(PAGE, name))
+    celery = ["-m", *command.replace("notes", "rough").split(), "--loglevel=INFO", *options]
+    celery += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
     with project.start(*celery) as (process, log):
         eventually(lambda: " ready." in log.read_text() or process.poll() is not None)
         assert process.poll() is None, log.read_text()
@@ -178,10 +196,23 @@ def check(ended):
 
 def test_no_task_of_the_prefork_pool_leaves_a_session_behind(project, sessions):
     project.write("client.py", CLIENT)
-    with worker(project) as log:
+    project.write("limit.py", LIMIT)
+    with worker(project, "celery_worker", "--pool=prefork", "--concurrency=4") as log:
         check(json.loads(project.run("client.py").splitlines()[-1]))
+        assert project.run("limit.py").splitlines()[-1] == "SoftTimeLimitExceeded() True"
         assert sessions.are_free()
         assert 1 <= len(sessions.states()) <= 5, log.read_text()
+        assert "without cleanup()" not in log.read_text()
+    assert sessions.are_gone()
+
+
+def test_no_task_of_the_gevent_pool_leaves_a_session_behind(project, sessions):
+    pytest.importorskip("psycogreen", reason="needs PyPI's psycogreen and gevent")
+    project.write("client.py", CLIENT)
+    project.write("rough.py", ROUGH + block(PAGE, "celery_gevent"))
+    with worker(project, "celery_gevent_worker") as log:
+        check(json.loads(project.run("client.py").splitlines()[-1]))
+        assert sessions.are_free()
         assert "without cleanup()" not in log.read_text()
     assert sessions.are_gone()
 
@@ -224,6 +255,32 @@ def test_a_revoked_task_leaves_no_session_behind(project, sessions):
     printed = project.run("revoke.py")
     assert printed.splitlines()[:3] == ["TaskRevokedError", "TaskRevokedError", "1"], printed
     assert sessions.are_gone()
+
+
+def test_an_eager_task_that_follows_the_page_sees_what_its_caller_has_committed(project):
+    project.write("eager.py", "from rough import *\n" + block(PAGE, "celery_eager"))
+    project.run("eager.py")
+
+
+def test_an_eager_task_that_waits_for_its_callers_row_gets_an_error(make_manager):
+    manager = make_manager()
+    app = Celery("waiting", set_as_current=False)
+    app.conf.update(task_always_eager=True, task_eager_propagates=True)
+    scope_tasks(manager)
+    change = Raw("UPDATE counted SET n = n + 1")
+
+    @app.task
+    def work():
+        change()
+
+    with manager.scope("caller"):
+        Raw("CREATE TABLE counted AS SELECT 0 AS n")()
+        manager.commit()
+        change()
+        with pytest.raises(psycopg2.errors.DeadlockDetected, match="its own thread holds"):
+            work.delay()
+        manager.commit()
+        assert Raw("SELECT n FROM counted")().fetchone()["n"] == 1
 
 
 def test_an_eager_task_has_a_scope_inside_its_callers(make_manager):
