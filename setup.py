@@ -148,11 +148,13 @@ setup(
         "django": ["Django>=4.2"],
         "celery": ["celery>=5.4"],
         "prometheus": ["prometheus-client>=0.20"],
+        "opentelemetry": ["opentelemetry-api>=1.35"],
         "test": [
             "aiosmtpd>=1.4",
             # The first that can be told its core in its configuration.
             "coverage>=7.9",
             "hypothesis>=6.100",
+            "opentelemetry-sdk>=1.35",
             "prometheus-client>=0.20",
             "psutil>=6",
             "pytest>=8",

@@ -28,7 +28,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     (
         "py:.*",
-        r"(collections\.abc|contextlib|flask|ipaddress|os|pathlib|psycopg2|pyramid|simpycity|threading)\..*"
+        r"(collections\.abc|contextlib|flask|ipaddress|opentelemetry|os|pathlib|psycopg2|pyramid|simpycity|threading)\..*"
         # What the names of the reference are made of, and is documented in its own place.
         r"|simpycity_template\.(driver|scopes|simpycity_patches)\..*"
         "|ConfigurationError|Flask",

@@ -75,6 +75,7 @@ ELSEWHERE = {
         "console": "moved.py",
         "ini": "pylons_py3/test_pylons_import.py",
     },
+    "docs/monitoring.rst": {"console": "test_howto.py"},
     "docs/schema.rst": dict.fromkeys(
         ["console", "postgresql", "python", "text"], "schema/test_existing_project.py"
     ),

@@ -55,7 +55,7 @@ def test_several_managers_share_a_collector(make_manager):
 
 
 def test_the_endpoint_on_the_page_answers_with_the_numbers_of_its_table(manager):
-    page = "docs/connections.rst"
+    page = "docs/monitoring.rst"
     (code,) = (one.text for one in blocks(page, "python") if "ManagerCollector" in one.text)
     names = {"manager": manager, "application": lambda environ, start_response: [b"the others"]}
     before = set(prometheus_client.REGISTRY._collector_to_names)
