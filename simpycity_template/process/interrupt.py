@@ -6,6 +6,7 @@ statement, and with it COPY and large objects do not work. Here Python's own C h
 number of the signal into a pipe, and a thread that reads it has the server cancel the statement.
 """
 
+import _thread
 import os
 import signal
 import sys
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from time import sleep
-from types import FrameType
+from types import BuiltinFunctionType, FrameType
 from typing import NoReturn
 
 from psycopg2 import extensions
@@ -110,7 +111,7 @@ def listen(cancel: Callable[[Callable[[], bool]], object]) -> None:
     """Let Ctrl-C end the statement that the main thread waits for, from now on.
 
     Nothing happens in another thread, in a server that has handlers of its own, and where psycopg2
-    has a wait callback.
+    has a wait callback or threads are greenlets.
 
     Arguments:
         cancel: cancels what the main thread has under way in a server, if anything; it is given
@@ -120,6 +121,8 @@ def listen(cancel: Callable[[Callable[[], bool]], object]) -> None:
         threading.current_thread() is threading.main_thread()
         and signal.getsignal(signal.SIGINT) is signal.default_int_handler
         and extensions.get_wait_callback() is None
+        # Where gevent makes greenlets of threads, one that waits in C stops all others.
+        and isinstance(_thread.start_new_thread, BuiltinFunctionType)
         # It has signals of its own, and its workers are forked without Python.
         and "uwsgi" not in sys.modules
     ):

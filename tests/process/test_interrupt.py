@@ -171,6 +171,31 @@ def test_who_listens_already_goes_on(manager, listener):
         manager.cleanup()
 
 
+GREENLETS = """
+import sys
+import gevent.monkey
+gevent.monkey.patch_all()
+import gevent
+from simpycity.core import Raw
+from simpycity_template import get_manager
+
+manager = get_manager("greenlets")
+manager.configure({"simpycity.dsn": sys.argv[1]})
+with manager.scope("x"):
+    Raw("SELECT 1")()
+gevent.sleep(0.01)
+print("others run")
+"""
+
+
+def test_where_threads_are_greenlets_none_of_them_stops_the_others(dsn):
+    pytest.importorskip("gevent", reason="needs PyPI's gevent")
+    done = subprocess.run(
+        [sys.executable, "-c", GREENLETS, dsn], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert (done.returncode, done.stdout) == (0, "others run\n"), done.stderr
+
+
 def test_a_fork_meets_no_listening_thread_and_both_processes_listen_again(manager, listener):
     manager.open()
 
