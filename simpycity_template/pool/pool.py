@@ -168,10 +168,6 @@ class Pool:
         connection = connect_traced(self._connect, owner.dsn, Connection, self.name)
         owner.connection = connection
         owner.since = monotonic()
-        recycle = settings.pool_recycle
-        lifetime = inf if recycle == NEVER else recycle * (1 - RECYCLE_JITTER * random.random())
-        # One that logged in as it was before renew() is used once.
-        connection.expires = connection.opened + lifetime if self.settings is settings else 0.0
         if self._closed:
             raise self._was_closed()
         self._detector.start()
@@ -179,6 +175,10 @@ class Pool:
             connection.set_isolation_level(self.settings.isolation_level)
         self._events.fire("connect", owner, owner.since - began, connection)
         self._prepared(connection)
+        if self.settings is settings:
+            # Last: one that is not prepared to its end, or that logged in as it was before renew(),
+            # has expired when it comes back.
+            connection.expires = connection.opened + _lifetime(settings.pool_recycle)
         return connection
 
     def _prepared(self, connection: Connection) -> None:
@@ -353,6 +353,10 @@ class Pool:
             f"the connections of {self.name!r} were closed by dispose(), by configure() with other "
             "settings or because the process ends, and one was still asked for"
         )
+
+
+def _lifetime(recycle: float) -> float:
+    return inf if recycle == NEVER else recycle * (1 - RECYCLE_JITTER * random.random())
 
 
 _pools: "weakref.WeakSet[Pool]" = weakref.WeakSet()

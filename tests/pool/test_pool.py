@@ -151,6 +151,23 @@ def test_more_than_pool_size_are_closed_when_all_come_back(make_pool, sessions):
     assert [entry.state for entry in pool.status()] == ["idle"]
 
 
+def test_a_connection_whose_preparation_was_interrupted_is_given_to_nobody(make_pool, monkeypatch):
+    pool = make_pool()
+    owner = Owner("interrupted")
+
+    def interrupt(connection):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pool, "_prepared", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            pool.acquire(owner)
+    unprepared = owner.connection
+    pool.release(owner)
+    assert unprepared.closed
+    assert pool.status() == []
+
+
 def test_with_pool_size_0_each_is_closed(make_pool, sessions):
     pool = make_pool(pool_size=0, max_overflow=1)
     for _ in range(3):
