@@ -136,16 +136,16 @@ def table(results):
     lines = []
     for way, columns in ways(results).items():
         title = f"{way[0].upper()}{way[1:]}"
-        lines.append(f"{title:30}{'trips':>5}" + "".join(f"{threads:>20}" for threads in columns))
+        lines.append(f"{title:30}{'trips':>5}" + "".join(f"{threads:>18}" for threads in columns))
         for name in CONTESTANTS:
             cells = []
             for column in columns.values():
                 middle, low, high = ratios(results["rates"][column], name)
                 cells.append(f"{middle:.2f} ({low:.2f}-{high:.2f})")
             trips = results["round_trips"][name]
-            lines.append(f"{name:30}{trips:5.3g}" + "".join(f"{cell:>20}" for cell in cells))
+            lines.append(f"{name:30}{trips:5.3g}" + "".join(f"{cell:>18}" for cell in cells))
         base = [f"{median(results['rates'][column][BASE]):.0f}" for column in columns.values()]
-        lines.append(f"{'requests/s ' + BASE:35}" + "".join(f"{rate:>20}" for rate in base))
+        lines.append(f"{'requests/s ' + BASE:35}" + "".join(f"{rate:>18}" for rate in base))
         lines.append("")
     return "\n".join(lines[:-1])
 

@@ -199,6 +199,17 @@ def test_the_title_and_the_commands_to_start_with_fit_on_a_screen_1280_pixels_wi
     assert browser.execute_script(f"return {too_wide}.map(p => p.innerText)") == []
 
 
+# As many characters as a block of the pages shows on a screen 1280 pixels wide, in a browser.
+WIDEST = 90
+
+
+def test_no_line_of_code_is_cut_off_on_a_screen_1280_pixels_wide():
+    shown = {page: [one.text for one in blocks(page)] for page in PAGES}
+    shown |= {str(file): [file.read_text()] for file in (ROOT / "docs").glob("speed_*.txt")}
+    lines = [(page, line) for page in shown for text in shown[page] for line in text.splitlines()]
+    assert [(page, line) for page, line in lines if len(line) > WIDEST] == []
+
+
 @pytest.mark.process
 def test_every_link_leads_to_a_place_that_is_there(html):
     pages = {file: Links(file.read_text()) for file in html.rglob("*.html")}
