@@ -167,7 +167,7 @@ def test_new_code_is_loaded_under_load_and_no_request_is_lost(site):
 @needs("wsgi")
 def test_a_graceful_restart_of_apache_ends_no_request_and_leaves_no_session(site):
     probe, httpd, project = site
-    (socket,) = project.parent.glob("wsgi.*.sock")
+    (socket,) = until(lambda: [*project.parent.glob("wsgi.*.sock")])
     with probe.under_way("trouble/wait", 6, sessions=6) as requests:
         restart_gracefully(httpd)
         # It waits for its processes now, before it starts others.
