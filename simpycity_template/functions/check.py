@@ -302,7 +302,7 @@ def _other_form(kind: str) -> str:
 
 def models_of(query: Any) -> list[Any]:
     """The models that are filled with the rows of a query."""
-    found = [getattr(query, "return_type", None)]
+    found = [getattr(query, "return_type", None), query.__attr__["callback"]]
     waiting = [SimpleModel]
     while waiting:
         model = waiting.pop()

@@ -24,6 +24,7 @@ from simpycity_template.functions.python_types import (
     is_identifier,
 )
 from simpycity_template.functions.written import is_function, is_single
+from simpycity_template.simpycity_patches.rows import is_model
 
 MARK = "# Written by `paster functions --stubs`; a change in this file is lost."
 
@@ -176,8 +177,17 @@ class _Stub:
         if isinstance(query, FunctionTyped | QueryTyped):
             row = self._value_of(query)
             return row if is_single(query) else f"_TypedCursor[{row}]"
-        row = self._row(self._name_of_rows(query) or name, tuple(columns))
+        if callback := query.__attr__["callback"]:
+            row = self._made_by(callback)
+        else:
+            row = self._row(self._name_of_rows(query) or name, tuple(columns))
         return row if is_single(query) else f"_Cursor[{row}]"
+
+    def _made_by(self, callback: Any) -> str:
+        """The type of what a callback returns, where it is a model that the module knows."""
+        name = getattr(callback, "__name__", "")
+        known = getattr(self._module, name, None) is callback
+        return name if known and is_model(callback) else "_Any"
 
     def _name_of_rows(self, query: Any) -> str | None:
         """The table or composite type whose rows a query returns, if it is one."""

@@ -6,7 +6,7 @@ called again.
 
 
 def install() -> None:
-    """Correct Simpycity's handles, cursors and query objects in this process."""
+    """Correct Simpycity's handles, cursors, query objects and models in this process."""
     # Each module corrects what it is named after, in place, because applications have imported
     # Simpycity's classes already, and subclass them.
-    from simpycity_template.simpycity_patches import cursor, handle, query  # noqa: F401
+    from simpycity_template.simpycity_patches import cursor, handle, model, query  # noqa: F401

@@ -1,18 +1,14 @@
 """Corrects Simpycity's cursors: iteration on Python 3.7 and later, and life beyond the scope.
 
 A cursor that outlives its scope must send nothing: by then its connection serves another scope.
-
-Rows are what they always were, psycopg2's ``DictRow``. But they are made of whole tuples: where
-psycopg2 makes them itself it calls a method written in Python for each value of each row.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
 import psycopg2
 from psycopg2 import extensions
-from psycopg2.extras import DictRow
 from psycopg2.sql import Composable
 from simpycity.handle import Cursor, TypedCursor
 
@@ -24,6 +20,7 @@ from simpycity_template.errors import TransactionLost
 from simpycity_template.simpycity_patches.corrects import corrects
 from simpycity_template.simpycity_patches.from_sql import CASTERS, casts_of
 from simpycity_template.simpycity_patches.pg_types import FIRST_OF_USERS
+from simpycity_template.simpycity_patches.rows import connection_of, is_model, make_rows
 from simpycity_template.simpycity_patches.to_sql import PLAIN, all_to_sql
 
 # psycopg2's cursor beneath its DictCursor.
@@ -31,10 +28,6 @@ _plain = extensions.cursor
 _init: Any = _plain.__init__
 _execute: Any = _plain.execute
 _fetchall: Any = _plain.fetchall
-
-# psycopg2's own attribute, which does not hand the connection out: for this package alone.
-_connection: Any = _plain.connection
-connection_of = _connection.__get__
 
 
 def _scope_has_ended(owner: Any) -> psycopg2.Error:
@@ -114,33 +107,6 @@ def _fetched(cursor: Any, own: Any, *args: Any) -> Any:
     Those of a client-side cursor are here already, and can be read after its scope as well.
     """
     return _locked(cursor, own, *args) if cursor.name else own(cursor, *args)
-
-
-def _rows(cursor: Any, fetched: Iterable[Any]) -> list[Any]:
-    """What Simpycity makes of the tuples that were fetched."""
-    callback, index = cursor.callback, cursor.index
-    if index is None:
-        # Only now known, where the cursor is a server-side one.
-        index = {column.name: place for place, column in enumerate(cursor.description)}
-        cursor.index = index
-        if cursor.name and cursor.owner:
-            cursor.casts = casts_of(connection_of(cursor), cursor.description)
-    casts, rows = cursor.casts, []
-    for values in fetched:
-        row = _new_row(DictRow)
-        row.extend(values)
-        row._index = index
-        if casts:
-            for place, cast in casts.items():
-                # Not a text: SimpleModel.register_composite() has made a model of it.
-                if type(row[place]) is str:
-                    row[place] = cast(row[place], cursor)
-        rows.append(callback(row) if callback else row)
-    return rows
-
-
-# Makes a row without its __init__, which fills it with None first.
-_new_row: Any = DictRow.__new__
 
 
 _callproc = _in_transaction("callproc")
@@ -247,17 +213,17 @@ class ScopedCursor:
         """The next row, or None."""
         values = _fetched(self, _plain.fetchone)
         if values is not None:
-            return _rows(self, [values])[0]
+            return make_rows(self, [values])[0]
         # Simpycity calls it with None, too, when there are no more rows.
-        return self.callback(None) if self.callback else None
+        return self.callback(None) if self.callback and not is_model(self.callback) else None
 
     def fetchmany(self: Any, size: int | None = None) -> list[Any]:
         """The next rows, ``size`` at most; by default as many as ``arraysize`` says."""
-        return _rows(self, _fetched(self, _plain.fetchmany, size))
+        return make_rows(self, _fetched(self, _plain.fetchmany, size))
 
     def fetchall(self: Any) -> list[Any]:
         """All rows that are left."""
-        return _rows(self, _locked(self, _fetchall) if self.name else _fetchall(self))
+        return make_rows(self, _locked(self, _fetchall) if self.name else _fetchall(self))
 
     def scroll(self: Any, value: int, mode: str = "relative") -> None:
         """Move within the rows."""
@@ -279,7 +245,7 @@ class ScopedCursor:
         return self
 
     def __next__(self: Any) -> Any:
-        return _rows(self, [_fetched(self, _plain.__next__)])[0]
+        return make_rows(self, [_fetched(self, _plain.__next__)])[0]
 
 
 @corrects(TypedCursor)

@@ -64,7 +64,8 @@ class Query:
             name: of the function or table; of ``Raw``, the SQL text.
             args: the names of its arguments.
             handle: to run it on; by default the one of the scope that calls it.
-            callback: each row is passed to it, and what it returns takes the row's place.
+            callback: each row is passed to it, and what it returns takes the row's place; of a
+                model's class, a model with the row's columns does.
 
         Raises:
             TypeError: ``args`` is not a list of names.

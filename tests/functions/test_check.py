@@ -93,6 +93,7 @@ RIGHT = [
     Raw("SELECT %s + %s, %s", ["a", "b", "c"]),
     Raw("INSERT INTO note VALUES (%s, %s);", ["id", "title"]),
     Note.__dict__["__load__"],
+    Function("notes", callback=Note),
 ]
 
 WRONG = [

@@ -65,6 +65,10 @@ class Note(SimpleModel):
         return 1
 
 
+as_models = Function("notes", ["how_many"], callback=Note)
+as_lengths = Function("notes", ["how_many"], callback=len)
+
+
 def newest(limit: int = LIMIT) -> list[str]:
     return [row["title"] for row in notes(limit)]
 '''
@@ -74,7 +78,7 @@ import uuid
 from decimal import Decimal
 
 from helloworld.model import typed as model
-from helloworld.model.typed import Note, add, by_id, counted, ids, joined, notes
+from helloworld.model.typed import Note, add, as_lengths, as_models, by_id, counted, ids, joined, notes
 
 from simpycity_template import get_manager
 
@@ -105,6 +109,8 @@ joined(",", "a", "b")
 note = Note(1)
 title = note.title
 note.rename(title="b")
+title = as_models(3).fetchall()[0].title
+number = as_lengths(3).fetchall()[0]
 count = note.how_many
 model.newest(3)
 limit: int = model.LIMIT
@@ -136,6 +142,7 @@ number = counted()
 uid = found["since"]
 places[0].town
 note.titel
+as_models(3).fetchall()[0].titel
 number = note.title
 note.rename(name="b")
 joined(1)

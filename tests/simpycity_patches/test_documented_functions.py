@@ -73,6 +73,9 @@ def test_the_documented_calls_send_what_the_page_says(make_manager):
     names = {"manager": manager}
     for block in blocks("docs/functions.rst", "python"):
         exec(block.text, names)
+    names["add"]("Milk")
+    assert eval('Note("Milk").copy(title="Tea")', names) == ["Tea", "", 1]
+    assert [type(note) for note in eval("notes()", names)] == [names["Note"]] * 2
     names["add"] = Function("note_add", ["title", "body", "pages"])
     calls = CALL.findall(PAGE.read_text())
     assert len(calls) == 7
