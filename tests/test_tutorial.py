@@ -1,5 +1,6 @@
 """The tutorial works: it is typed from top to bottom, every file and every command."""
 
+import functools
 import json
 import os
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from pages import blocks, shape, typed
-from projects import Visitor, answers, change
+from projects import Visitor, answers, change, paster, run
 from psycopg2.extensions import parse_dsn
 from support import PATIENCE, free_port, until
 
@@ -46,10 +47,8 @@ class Reader:
         elif words[:2] == ["paster", "serve"]:
             self.serve(words)
         elif words[:2] != ["pip", "install"]:
-            done = subprocess.run(
-                words, cwd=self.cwd, env=self.environment, capture_output=True, text=True,
-                timeout=PATIENCE, check=False,
-            )  # fmt: skip
+            command = paster if words[0] == "paster" else functools.partial(run, words[0])
+            done = command(*words[1:], cwd=self.cwd, env=self.environment)
             assert (done.returncode != 0) == fails, f"{command}\n{done.stdout}{done.stderr}"
             self.printed = done.stderr if fails else done.stdout
 

@@ -11,6 +11,7 @@ import sys
 import threading
 from contextlib import contextmanager
 
+import projects
 import psycopg2
 import pytest
 from projects import PASTER
@@ -48,14 +49,8 @@ def ini(tmp_path, manager, dsn):
 
 def paster(ini, *options, **more):
     environment = {**os.environ, "PYTHONPATH": str(ini.parent), "COLUMNS": "200"}
-    return subprocess.run(
-        [sys.executable, PASTER, "connections", ini.name, *options],
-        cwd=ini.parent,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        **more,
+    return projects.paster(
+        "connections", ini.name, *options, cwd=ini.parent, env=environment, **more
     )
 
 

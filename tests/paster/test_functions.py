@@ -6,6 +6,7 @@ import pty
 import subprocess
 import sys
 
+import projects
 import psycopg2
 import pytest
 from projects import PASTER
@@ -69,13 +70,8 @@ def environment(project):
 
 
 def paster(project, *options):
-    done = subprocess.run(
-        [sys.executable, PASTER, "functions", *options, "rough.ini"],
-        cwd=project,
-        env=environment(project),
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
+    done = projects.paster(
+        "functions", *options, "rough.ini", cwd=project, env=environment(project)
     )
     return done.returncode, done.stdout, done.stderr
 

@@ -60,7 +60,8 @@ def settings(ini, section="app:main"):
 def refusal(folder, *arguments, through=()):
     """Return the one sentence with which paster refuses, having written nothing."""
     before = sorted(folder.rglob("*"))
-    done = run(*through, PASTER, *CREATE, "--no-interactive", *arguments, cwd=folder)
+    command = [*CREATE, "--no-interactive", *arguments]
+    done = run(*through, PASTER, *command, cwd=folder) if through else paster(*command, cwd=folder)
     assert done.returncode not in (0, None)
     assert sorted(folder.rglob("*")) == before
     assert re.fullmatch(r"paster create: [^\n]+\n", done.stderr)
