@@ -141,7 +141,8 @@ def python2(pytestconfig):
 
     def run(script, given):
         done = subprocess.run(
-            [program, str(PYTHON2 / script)],
+            # Byte code of Python 2 would lie beside the sources.
+            [program, "-B", str(PYTHON2 / script)],
             input=json.dumps(given),
             capture_output=True,
             text=True,

@@ -120,11 +120,12 @@ SESSIONS = {
 }
 
 
-def make_application(sessions="memory"):
+def make_application(sessions="memory", full_stack="true"):
     """Return the application.
 
     Arguments:
         sessions: how its sessions are kept, one of SESSIONS.
+        full_stack: whether it answers errors with pages.
     """
     from features.config.middleware import make_app
 
@@ -134,6 +135,7 @@ def make_application(sessions="memory"):
         "beaker.session.key": "k",
         "beaker.session.secret": "secret",
         "beaker.cache.type": "memory",
+        "full_stack": full_stack,
     }
     for name, value in SESSIONS[sessions].items():
         options["beaker.session." + name] = value.replace("///", "///" + folder + "/")
