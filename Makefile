@@ -5,7 +5,8 @@ PORT ?= 5000
 MINUTES ?= 60
 N ?= 10
 VENV := .venv
-TESTS := $(VENV)/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+# More processes than processors: half of the time a test waits for another process.
+TESTS := $(VENV)/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 DEV_EXTRAS := embedded jinja2 genshi test docs dev
 # The folder of constraints.txt and psycopg2-from-binary, which lock.py writes.
 LOCK := .
@@ -30,7 +31,7 @@ test-stress: $(VENV)/dev.done  ## run all tests ten times while each processor i
 check: $(VENV)/dev.done  ## check style and types, and run the tests that are quick and start no process
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
-	$(TESTS) -q -m 'not process and not slow'
+	$(TESTS) -n 2 -q -m 'not process and not slow'
 
 test-all: $(VENV)/dev.done  ## run all tests on each Python from 3.10 to 3.14 that is on the PATH
 	$(VENV)/bin/tox
