@@ -101,10 +101,10 @@ def _is_trusted(descriptor: int, path: str) -> bool:
     return status.st_uid in owners and not status.st_mode & stat.S_IWOTH
 
 
-def write(path: str, state: bytes, module: Translated) -> None:
-    """Keep the translation of a source file where that is possible and wanted."""
+def write(path: str, state: bytes, module: Translated) -> bool:
+    """Keep the translation of a source file where that is possible and wanted, and return whether it was."""
     if sys.dont_write_bytecode:
-        return
+        return False
     data = MAGIC_NUMBER + _fingerprint() + state + module.to_bytes()
     for place in _places(path):
         # Another process may be writing the same: each writes a file of its own, whole, and
@@ -115,10 +115,11 @@ def write(path: str, state: bytes, module: Translated) -> None:
             with open(partial, "xb") as file:
                 file.write(data)
             os.replace(partial, place)
-            return
+            return True
         except OSError:
             with suppress(OSError):
                 os.unlink(partial)
+    return False
 
 
 def _places(path: str) -> Iterator[str]:

@@ -180,6 +180,11 @@ def _provide_runtime(module: ModuleType) -> None:
         module.__dict__["_py3"] = import_module("simpycity_template.pylons_py3.runtime")
 
 
+# Translations that could not be written, or were not to be (PYTHONDONTWRITEBYTECODE). Each
+# traceback asks for the source of its frames, and to translate them anew takes a second.
+_unwritten: dict[tuple[str, bytes], cache.Translated] = {}
+
+
 def _translated(
     name: str, path: str, get_data: Callable[[str], bytes], state: bytes
 ) -> cache.Translated:
@@ -191,12 +196,13 @@ def _translated(
         get_data: reads that file.
         state: eight bytes that change with the file.
     """
-    found = cache.read(path, state)
+    found = cache.read(path, state) or _unwritten.get((path, state))
     if found is None:
         from simpycity_template.pylons_py3.translation import translate
 
         found = cache.Translated.compiled(translate(get_data(path), name), path)
-        cache.write(path, state, found)
+        if not cache.write(path, state, found):
+            _unwritten[path, state] = found
     return found
 
 

@@ -229,6 +229,12 @@ def test_nothing_is_written_when_python_is_told_so(environment):
     assert not (environment.user / "pylons_py3").exists()
 
 
+def test_what_is_not_written_is_translated_once_in_a_process(environment):
+    code = "import pylons; from simpycity_template.pylons_py3 import translation; translation.translate = None"
+    code += "; print(len(pylons.__loader__.get_source('pylons')) > 0)"
+    assert environment.run(code, "-B") == "True"
+
+
 def test_a_folder_that_cannot_be_written_is_cached_for_the_user(environment):
     # Also root cannot make a folder where a file is.
     for folder in {path.parent for path in (environment.site / "pylons").rglob("*.py")}:

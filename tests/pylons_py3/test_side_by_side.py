@@ -54,7 +54,22 @@ VISITS = {
     r"/more/person.*(ages-0=y|name=B&name=C)": (
         "FormEncode 2 writes quotes as HTML; and there is no u in front of a text in a list."
     ),
+    r"/more/exception[/? ]": "WebOb 1.7 had no `exception` any more; applications of Pylons raise it.",
     r"/more/numbers .*n=2&t=nope": "FormEncode 2 shows the form of a date in capitals.",
+}
+
+
+# Where what a server hands to the application is another thing.
+SERVED = {
+    "paste": {
+        r"GET /more/request_more": "A request without a body has a length of 0.",
+        r" /hello//show": "Two slashes are one.",
+    },
+    "waitress": {r"\?\xf6=\xe4": "An address that is not ASCII is refused."},
+}
+OF_ALL_SERVERS = {
+    r" //hello/show": "Two slashes at the beginning are one.",
+    r"/hello/token[/? ]": "A random number, of one digit more or less.",
 }
 
 
@@ -73,28 +88,41 @@ def as_text(visit):
 def modules():
     """The modules of `python2`, of which the names are not for all tests."""
     sys.path.insert(0, str(PYTHON2))
+    import ask
     import evaluate
     import helpers
     import serve
     import visits
 
-    yield {"evaluate": evaluate, "helpers": helpers, "serve": serve, "visits": visits}
+    yield {
+        "ask": ask,
+        "evaluate": evaluate,
+        "helpers": helpers,
+        "serve": serve,
+        "visits": visits,
+    }
     sys.path.remove(str(PYTHON2))
     logging.getLogger("pylons").setLevel(logging.NOTSET)
 
 
+@pytest.fixture(scope="module")
+def visited(modules):
+    """The requests, and what ours answers."""
+    logging.getLogger("pylons").setLevel(logging.CRITICAL)
+    visits = list(modules["visits"].requests())
+    # As JSON has it.
+    return visits, json.loads(json.dumps(modules["serve"].answers(visits)))
+
+
 @pytest.fixture(scope="module", params=["helpers", "visits"])
-def asked(request, modules):
+def asked(request, modules, visited):
     """What was asked, its differences, what Python 2.7 answered, and what ours does."""
     recorded = json.loads((PYTHON2 / f"{request.param}.json").read_text())
     if request.param == "helpers":
         expressions = modules["helpers"].expressions()
         ours = modules["evaluate"].answers(expressions)
         return list(zip(expressions, recorded, ours, strict=True)), HELPERS
-    logging.getLogger("pylons").setLevel(logging.CRITICAL)
-    visits = list(modules["visits"].requests())
-    # As JSON has it.
-    ours = json.loads(json.dumps(modules["serve"].answers(visits)))
+    visits, ours = visited
     return list(zip(map(as_text, visits), recorded, ours, strict=True)), VISITS
 
 
@@ -114,6 +142,40 @@ def test_each_difference_is_still_one(asked):
             for question, recorded, ours in answers
             if re.search(pattern, question) and not is_of(others, question)
         ), pattern
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("name", ["paste", "waitress"])
+def test_the_answers_are_the_same_by_a_real_server(name, modules, visited):
+    # What goes wrong is in its errors, too.
+    server = subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(PYTHON2 / "serve.py"), name],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        served = list(modules["ask"].answers(int(server.stdout.readline()), visited[0]))
+    finally:
+        server.kill()
+        server.communicate()
+    differences = {**SERVED[name], **OF_ALL_SERVERS}
+    wrong = [
+        (visit, by_server, ours)
+        for visit, by_server, ours in zip(visited[0], served, visited[1], strict=True)
+        if not is_of(differences, as_text(visit)) and sent(visit, by_server) != sent(visit, ours)
+    ]
+    assert wrong == []
+
+
+def sent(visit, answer):
+    """What arrives of an answer: the time of the server, and to HEAD no body."""
+    if visit.get("method") == "HEAD":
+        return answer["status"]
+    if "headers" not in answer:
+        return answer
+    headers = [[name, value] for name, value in answer["headers"] if name != "date"]
+    # As JSON has it.
+    return {**json.loads(json.dumps(answer)), "headers": headers}
 
 
 @pytest.fixture(scope="module")

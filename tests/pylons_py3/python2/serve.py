@@ -28,13 +28,16 @@ else:
 # Their values are other ones each time.
 CHANGING = ("date", "etag", "expires", "last-modified", "set-cookie")
 
+# What belongs to a server.
+OF_SERVER = ("connection", "content-length", "server", "transfer-encoding", "via")
+
 
 def native(data):
     """Return bytes as WSGI has them."""
     return data if PYTHON_2 else data.decode("latin-1")
 
 
-def make_environ(request):
+def make_environ(request, cookies):
     """Return the environment of a request."""
     path, _, query = request["url"].partition("?")
     body = request.get("body", "").encode("latin-1")
@@ -57,19 +60,26 @@ def make_environ(request):
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
     }
-    for name, value in request.get("headers", {}).items():
+    for name, value in headers_of(request, cookies):
         key = str(name.upper().replace("-", "_"))
         key = key if key == "CONTENT_TYPE" else "HTTP_" + key
-        environ[key] = native(value.encode("utf-8"))
+        environ[key] = native(value if isinstance(value, bytes) else value.encode("utf-8"))
     return environ
+
+
+def headers_of(request, cookies):
+    """Return the names and values of a request's headers."""
+    headers = dict(request.get("headers", {}))
+    if request.get("jar") in cookies:
+        headers["Cookie"] = cookies[request["jar"]]
+    if "sessions" in request:
+        headers["Sessions"] = request["sessions"]
+    return headers.items()
 
 
 def call(application, request, cookies):
     """Return the answer to a request."""
-    jar = request.get("jar")
-    environ = make_environ(request)
-    if jar in cookies:
-        environ["HTTP_COOKIE"] = cookies[jar]
+    environ = make_environ(request, cookies)
     started = []
     try:
         body = application(environ, lambda *start: started.append(start))
@@ -80,9 +90,19 @@ def call(application, request, cookies):
     except Exception as error:
         return {"raised": type(error).__name__}
     status, headers = started[-1][:2]
+    keep(cookies, request.get("jar"), headers)
+    return as_answer(status, headers, data)
+
+
+def keep(cookies, jar, headers):
+    """Keep the cookies of an answer in a jar, if there is one."""
     for name, value in headers:
         if jar and name.lower() == "set-cookie":
             cookies[jar] = value.split(";")[0]
+
+
+def as_answer(status, headers, data):
+    """Return an answer as it is recorded."""
     text = data.decode("latin-1")
     if "Server Error" in text:
         # Its page is another one.
@@ -90,7 +110,7 @@ def call(application, request, cookies):
     names = sorted([name.lower(), changeless(name.lower(), value)] for name, value in headers)
     return {
         "status": status,
-        "headers": [one for one in names if one[0] not in ("content-length", "server")],
+        "headers": [one for one in names if one[0] not in OF_SERVER],
         "body": same(text),
     }
 
@@ -142,19 +162,46 @@ def make_application(sessions="memory", full_stack="true"):
     return make_app({"debug": "false", "__file__": "/nowhere.ini", "here": folder}, **options)
 
 
-def answers(requests):
-    """Return the answers to requests, one after the other."""
+def make_applications():
+    """Return an application that hands each request to the one that keeps its sessions as it asks."""
     applications = {}
-    cookies = {}
-    answered = []
-    for request in requests:
-        sessions = request.get("sessions", "memory")
+
+    def application(environ, start_response):
+        sessions = environ.pop("HTTP_SESSIONS", "memory")
         if sessions not in applications:
             applications[sessions] = make_application(sessions)
-        answered.append(call(applications[sessions], request, cookies))
-    return answered
+        return applications[sessions](environ, start_response)
+
+    return application
 
 
-if __name__ == "__main__":
+def answers(requests):
+    """Return the answers to requests, one after the other."""
+    application = make_applications()
+    cookies = {}
+    return [call(application, request, cookies) for request in requests]
+
+
+def listen(name):
+    """Serve the application by Paste's server or by waitress, and print the port."""
+    application = make_applications()
+    if name == "paste":
+        from paste.httpserver import serve
+
+        server = serve(application, port=0, start_loop=False)
+        port, run = server.server_port, server.serve_forever
+    else:
+        from waitress import create_server
+
+        server = create_server(application, host="127.0.0.1", port=0, threads=1)
+        port, run = server.effective_port, server.run
+    sys.stdout.write(str(port) + "\n")
+    sys.stdout.flush()
+    run()
+
+
+if __name__ == "__main__" and sys.argv[1:]:
+    listen(sys.argv[1])
+elif __name__ == "__main__":
     read = sys.stdin.read()
     json.dump(answers(json.loads(read.decode("utf-8") if PYTHON_2 else read)), sys.stdout)

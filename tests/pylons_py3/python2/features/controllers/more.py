@@ -12,9 +12,9 @@ from pylons.templating import render_mako, render_mako_def
 import formencode
 from formencode import validators
 from webhelpers.html import HTML, literal
-from webhelpers.pylonslib import Flash, secure_form
-from routes import url_for
-from webob.exc import HTTPFound, HTTPException
+from webhelpers.pylonslib import Flash
+from webhelpers.pylonslib.secure_form import secure_form
+from webob.exc import HTTPFound
 from features.controllers.hello import show, T
 from features.lib.base import BaseController, render
 flash = Flash()
@@ -65,7 +65,7 @@ class MoreController(BaseController):
         return show(_('hello')) + show(get_lang())
     def lazy(self):
         set_lang('de')
-        return u' '.join(show(T(x)) for x in [LAZY + u'!', LAZY % (), LAZY.upper(), LAZY == u'hello', len(LAZY), LAZY[0], u'h' in LAZY, LAZY * 2, bool(LAZY)])
+        return u' '.join(show(T(x)) for x in [T(LAZY) + u'!', LAZY == u'hello', T(LAZY)[0], bool(LAZY)])
     def marked(self):
         set_lang('de')
         return show(N_('hello')) + show(_(N_('hello')))
@@ -164,23 +164,19 @@ class MoreController(BaseController):
         response.set_cookie('kept', 'yes')
         response.headers['X-Kept'] = 'yes'
         redirect('/x')
-    def abort_all(self, id='418'):
+    def abort_all(self, id='503'):
         abort(int(id))
     def abort_html(self):
         abort(404, detail=literal('<b>x</b>'), headers={'X-A': 'b'})
     def urls(self):
         return u' '.join(show(T(x)) for x in [
-            url('static', q=1), url('away', id='x'), url('limited', id=7), url('home', protocol='https'),
+            url('static', id=3, q=1), url('away', id='x'), url('limited', id=7), url('home', protocol='https'),
             url('home', host='example.com', qualified=True), url('home', _anchor='a'), url(controller='more', action='x', id=u'\u20ac'),
             url('/a b'), url('edit_item', id=u'\xf6'), url('formatted_item', id=1, format='xml'), url('named', id='a/b?c#d'), url.current(qualified=True)])
     def urls_current(self):
         return u' '.join(show(T(x)) for x in [
             url.current(_host='example.com'), url.current(_protocol='https'), url.current(_anchor='a x'),
             url.current(protocol='https'), url.current(q=[u'\xf6', 'b'], _host='h'), url.current(action='x', id=u'\xf6', qualified=True), url.current(id=None)])
-    def urls_for(self):
-        return u' '.join(show(T(x)) for x in [
-            url_for('home'), url_for('named', id=u'\xf6'), url_for(action='x'), url_for(controller='/hello', action='x'), url_for(controller='hello'),
-            url_for('/p', q='a b'), url_for(action='x', anchor='y'), url_for(action='x', host='example.com'), url_for(action='x', protocol='https', qualified=True)])
     def url_missing(self):
         return url('no such route', id=1)
     def request_more(self):
@@ -276,7 +272,7 @@ class MoreController(BaseController):
     def environ_(self, environ):
         return show(environ['PATH_INFO'].encode('latin-1').decode('utf-8', 'replace') if str is not bytes else environ['PATH_INFO'].decode('utf-8', 'replace'))
     def exception(self):
-        raise HTTPException('x', HTTPFound(location='/y'))
+        raise HTTPFound(location='/y').exception
     def zero(self):
         return 1 / 0
     def start_response_(self, start_response):
