@@ -65,8 +65,8 @@ class Note(SimpleModel):
         return 1
 
 
-as_models = Function("notes", ["how_many"], callback=Note)
-as_lengths = Function("notes", ["how_many"], callback=len)
+as_models = Function("entries", ["how_many"], callback=Note)
+as_lengths = Function("entries", ["how_many"], callback=len)
 
 
 def newest(limit: int = LIMIT) -> list[str]:
