@@ -56,6 +56,7 @@ screenshots: $(VENV)/dev.done  ## take the pictures of the documentation anew
 bench: $(VENV)/bench.done  ## compare the speed with what people would pick instead; takes minutes
 	$(VENV)/bin/python benchmarks/compare.py
 	$(VENV)/bin/python benchmarks/cost.py
+	$(VENV)/bin/python benchmarks/models.py
 	$(VENV)/bin/python benchmarks/pages.py
 	$(VENV)/bin/python benchmarks/growth.py
 
