@@ -10,6 +10,7 @@ from typing import Any
 from paste.request import construct_url
 
 from simpycity_template.pylons_py3.bodies import close
+from simpycity_template.pylons_py3.log_entry import one_entry
 
 PAGE = """<!DOCTYPE html>
 <html><head><title>Server Error</title></head>
@@ -93,5 +94,5 @@ def log(traceback, environ, file):
     # In one piece, and without the query, which may have secrets: those who read a log are many.
     when = datetime.now().isoformat(" ", "milliseconds")
     request = f"{environ['REQUEST_METHOD']} {construct_url(environ, with_query_string=False)}"
-    text = traceback.plaintext.rstrip()
-    file.write(f"{when} ERROR [{current_thread().name}] {request}\n{text}\n")
+    text = f"{when} ERROR [{current_thread().name}] {request}\n{traceback.plaintext.rstrip()}"
+    file.write(f"{one_entry(text)}\n")

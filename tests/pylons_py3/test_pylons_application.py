@@ -452,7 +452,7 @@ def test_production_shows_no_traceback_and_logs_it(production, project):
     assert "boom" not in page and "Traceback" not in page and "SECRET" not in page
     assert "ValueError: boom" in page.errors
     logged = (project / "errors.log").read_text()
-    assert "ERROR [MainThread] GET http://localhost/things/broken\nTraceback" in logged
+    assert "ERROR [MainThread] GET http://localhost/things/broken\n  Traceback" in logged
     assert "ValueError: boom" in logged
 
 

@@ -89,7 +89,7 @@ def test_a_traceback_in_the_log_says_when_it_was_and_for_which_request(handler):
         r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} ERROR \[MainThread\] GET http://localhost/a%0Ab",
         first,
     )
-    assert (second, last) == ("Traceback (most recent call last):", "ValueError: boom")
+    assert (second, last) == ("  Traceback (most recent call last):", "  ValueError: boom")
 
 
 def test_an_error_of_several_lines_is_answered_and_mailed():

@@ -9,11 +9,14 @@ from projects import create, served, set_up
 
 # Visitors decide what the error says.
 FAILING = """
+import logging
+
 from pylons import request
 from simpycity.core import Raw
 
 from helloworld.lib.base import BaseController
 
+log = logging.getLogger(__name__)
 number = Raw("SELECT %s::bigint AS number", ["text"])
 
 
@@ -21,6 +24,10 @@ class FailingController(BaseController):
     def number(self):
         __traceback_info__ = request.params["text"]
         return str(number(request.params["text"]).fetchone()["number"])
+
+    def noted(self):
+        log.warning("asked for %s", request.params["text"])
+        return "noted"
 """
 
 
