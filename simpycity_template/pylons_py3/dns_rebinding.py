@@ -5,7 +5,10 @@ owner lets the page's own host name lead to this machine. The browser then takes
 that page's, and lets it read that. An address, or ``localhost``, cannot be such a name.
 """
 
+import re
 from ipaddress import IPv4Address, IPv6Address, ip_address
+
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([0-9a-z._-]+))(?::[0-9]*)?")
 
 
 def is_loopback(host: str) -> bool:
@@ -32,8 +35,9 @@ def _is_localhost(host: str) -> bool:
 
 
 def _name(host: str) -> str:
-    bracketed, bracket, _ = host.rpartition("]")
-    return bracketed.lstrip("[") if bracket else host.partition(":")[0].lower()
+    """The name or the address in a Host header; empty where it is no such header."""
+    found = _HOST.fullmatch(host.lower())
+    return (found[1] or found[2]) if found else ""
 
 
 def _address(host: str) -> IPv4Address | IPv6Address | None:

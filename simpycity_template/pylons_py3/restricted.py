@@ -13,10 +13,10 @@ Network = IPv4Network | IPv6Network
 
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
-# With one of these, REMOTE_ADDR is a proxy's, and says nothing of who asks. Servers may remove
-# X-Forwarded-For where they trust no proxy, as waitress does; then others of these are left.
-_PROXIED = ("HTTP_FORWARDED", "HTTP_VIA", "HTTP_X_REAL_IP", "HTTP_CF_CONNECTING_IP")
-_PROXIED_TOO = "HTTP_X_FORWARDED_"
+# With one of these, REMOTE_ADDR is a proxy's, and says nothing of who asks. Each proxy has a name of its
+# own for the visitor's address: X-Real-IP, True-Client-IP, X-Azure-ClientIP, X-Envoy-External-Address.
+# Servers may remove X-Forwarded-For where they trust no proxy, as waitress does; others are left then.
+_NAMES_VISITOR = ("IP", "_ADDR", "_ADDRESS", "_VIA")
 
 TRUTH = {"true": True, "yes": True, "on": True, "1": True}
 TRUTH |= {"false": False, "no": False, "off": False, "0": False}
@@ -44,6 +44,11 @@ def networks(key: str, value: object) -> tuple[Network, ...]:
         ) from None
 
 
+def _is_of_proxy(key: str) -> bool:
+    """Whether a key of the environ is a header that a proxy adds."""
+    return key.startswith("HTTP_") and ("FORWARDED" in key or key.endswith(_NAMES_VISITOR))
+
+
 def why_not(
     environ: Mapping[str, Any],
     networks: tuple[Network, ...],
@@ -59,7 +64,7 @@ def why_not(
         any_name: whether those of other machines may ask by any host name.
     """
     told = f"{setting} says to whom it is shown."
-    if any(key in _PROXIED or key.startswith(_PROXIED_TOO) for key in environ):
+    if any(map(_is_of_proxy, environ)):
         return f"This page is not shown through a proxy, which hides who asks. {told}"
     try:
         address = ip_address(environ.get("REMOTE_ADDR", "").partition("%")[0])

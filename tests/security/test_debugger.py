@@ -123,6 +123,11 @@ def test_without_the_secret_nothing_is_evaluated(address):
         {"Forwarded": "for=127.0.0.1"},
         {"Via": "1.1 proxy"},
         {"X_Real_IP": "127.0.0.1"},
+        {"True_Client_IP": "127.0.0.1"},
+        {"X_Azure_ClientIP": "127.0.0.1"},
+        {"X_Envoy_External_Address": "127.0.0.1"},
+        {"Host": "evil.example/.localhost"},
+        {"Host": "[localhost]evil.example"},
     ],
 )
 def test_who_may_be_somebody_else_gets_no_traceback_and_no_console(address, headers):
@@ -138,6 +143,19 @@ def test_who_may_be_somebody_else_gets_no_traceback_and_no_console(address, head
 @pytest.mark.parametrize("host", ["localhost:5000", "app.localhost", "127.0.0.1", "[::1]:5000"])
 def test_this_machine_has_several_names(address, host):
     assert "SECRET" in ask(address, failing(), Host=host)[2]
+
+
+def test_a_visitors_text_makes_no_entry_in_the_log_and_moves_no_terminal(address, project):
+    forged = "a\n2026-11-27 10:00:00.000 ERROR [x] GET http://forged/\r\x1b[31m\x9b31m\u2028\u202e"
+    for action in ("number", "noted"):
+        ask(address, f"/failing/{action}?text={quote(forged)}", Host="a\x85\x9b31m")
+    log = (project / "serve.log").read_text()
+    assert (
+        log.count("\n  2026-11-27 10:00:00.000 ERROR [x] GET http://forged/\\r\\x1b[31m\\x9b31m")
+        == 2
+    )
+    assert "\n2026-11-27 10:00" not in log
+    assert not set("\r\x1b\x85\x9b\u2028\u202e").intersection(log)
 
 
 def test_debug_off_in_the_applications_section_alone_is_refused(project):
