@@ -22,6 +22,9 @@ from simpycity_template.pylons_py3.responses import redirection as redirection
 from simpycity_template.pylons_py3.responses import taking_text as taking_text
 from simpycity_template.pylons_py3.translators import NullTranslations as NullTranslations
 from simpycity_template.pylons_py3.translators import Translations as Translations
+from simpycity_template.pylons_py3.written_html import for_unescape as for_unescape
+from simpycity_template.pylons_py3.written_html import in_comment as in_comment
+from simpycity_template.pylons_py3.written_html import in_script as in_script
 from simpycity_template.pylons_py3.wsgi_text import all_to_text
 from simpycity_template.pylons_py3.wsgi_text import to_text as to_text
 

@@ -1,5 +1,6 @@
 """`webhelpers.*` and `weberror.*`, by the names under which applications import them."""
 
+import ast
 import doctest
 import importlib
 import pkgutil
@@ -230,3 +231,41 @@ def test_the_filters_of_weberror_catch_errors(interactive):
     page = app.get("/", extra_environ=environ, expect_errors=True)
     assert page.status_int == 500
     assert ("boom" in page) == (interactive == "true")
+
+
+TAGS = "abc \"'><script>x</script>\\x3cscript\\x3e\n\u3ca1 onmouseover=x \u3e41--><b>"
+
+
+@pytest.mark.parametrize("encode", [None, "hex", "javascript"])
+def test_a_text_in_a_link_for_mail_is_neither_html_nor_javascript(encode):
+    from webhelpers.html.tools import mail_to
+
+    for link in (mail_to(TAGS, encode=encode), mail_to("a@b.example", TAGS, encode=encode)):
+        html = str(link)
+        if encode == "javascript":
+            written = re.fullmatch(
+                r"<script type=\"text/javascript\">\n//<!\[CDATA\[\neval\(unescape\('([%0-9a-fu]*)'\)\)"
+                r"\n//\]\]>\n</script>",
+                html,
+            )
+            # As a browser reads it: unescape, then the string in the script.
+            script = re.sub(
+                "%(?:u(....)|(..))", lambda one: chr(int(one[1] or one[2], 16)), written[1]
+            )
+            assert re.fullmatch(r"document\.write\('(?:[^'\\\n]|\\['\\n])*'\);", script)
+            html = ast.literal_eval(script[len("document.write(") : -2])
+        assert re.findall("<[^>]*>?", html) == [re.search("<a [^<>]*>", html)[0], "</a>"]
+
+
+def test_a_text_in_a_comment_does_not_end_it():
+    from webhelpers.html import HTML, literal
+
+    assert HTML.comment("a --><script>", 1) == "<!--a --&gt;<script&gt;1-->"
+    assert HTML.comment(literal("[if IE]><hr><![endif]")) == "<!--[if IE]><hr><![endif]-->"
+
+
+def test_no_tag_is_left_of_what_is_sanitised():
+    from webhelpers.html.converters import sanitize
+
+    assert "<script" not in sanitize("<<script>script>alert(1)<</script>/script>")
+    assert sanitize("1 < 2 <b>and</b> 3 > 2") == "1 < 2 and 3 > 2"

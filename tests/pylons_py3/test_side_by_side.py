@@ -23,6 +23,9 @@ HELPERS = {
     r"(update_params|make_page_url|PageURL)\(.*\\u00f6": (
         "Python 2 wrote a question mark for each letter that is not ASCII."
     ),
+    r"HTML\.comment\(.*>": "A text could end the comment, and go on with a script.",
+    r'mail_to\(.*[&<].*encode="hex"': "What is no letter was HTML, and not escaped.",
+    r'mail_to\(.*\\n.*encode="javascript"': "A line break ended the string of the script.",
     r"textilize\(": "The textile package is another implementation: it writes a tab before a block.",
     r'literal\("<?a<.*\.(partition|rpartition|strip)\("<"\)': (
         "Today's MarkupSafe does not escape the text that is looked for."
