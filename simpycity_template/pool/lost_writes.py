@@ -8,7 +8,7 @@ rolled back is not.
 
 import json
 import logging
-import re
+import secrets
 import sys
 from contextlib import suppress
 from weakref import WeakKeyDictionary
@@ -27,9 +27,12 @@ log = logging.getLogger("simpycity_template")
 FLUSH = "SELECT pg_catalog.pg_stat_force_next_flush()"
 FLUSHES = 150000
 
+# No message of the application can begin so, with a visitor's text or without.
+_MARK = f"simpycity_template {secrets.token_hex(8)} changed "
+
 # So only tables count that this transaction has locked for writing, and one that has written nothing,
 # and so has no number yet, is not asked further.
-_COUNT = """DO $$
+_COUNT = f"""DO $$
 DECLARE changed json;
 BEGIN
     IF pg_catalog.txid_current_if_assigned() IS NULL THEN
@@ -45,11 +48,9 @@ BEGIN
         AND l.mode = 'RowExclusiveLock'
     );
     IF changed IS NOT NULL THEN
-        RAISE INFO 'simpycity_template changed %', changed;
+        RAISE INFO '{_MARK}%', changed;
     END IF;
 END $$"""
-
-_answer = re.compile(r"simpycity_template changed (\{.*\})").search
 
 LINES_SHOWN = 5
 
@@ -80,9 +81,11 @@ class LostWrites:
         end = "ROLLBACK" if connection.autocommit else ""
         with suppress(psycopg2.Error):
             connection.run(f"{_COUNT};\n{flushing(connection, end)}")
-        found = next(filter(None, map(_answer, reversed(connection.notices))), None)
-        if found is not None:
-            log.warning("%s", _sentence(owner, json.loads(found[1]), lines))
+        for notice in reversed(connection.notices):
+            _, _, changed = notice.partition(_MARK)
+            if changed:
+                log.warning("%s", _sentence(owner, json.loads(changed), lines))
+                break
 
 
 def flushing(connection: Connection, end: str) -> str:

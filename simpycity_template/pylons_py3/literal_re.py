@@ -10,7 +10,7 @@ import re
 import markupsafe
 
 # What stands for itself, or for a group, in a replacement.
-_REFERENCE = re.compile(r"(\\\\|\\g<[^>]*>)")
+_REFERENCE = re.compile(r"(\\\\|\\g<[^<>]*>)")
 
 
 def __getattr__(name):

@@ -136,7 +136,7 @@ REQUIREMENTS = {
 }
 # The name in a quoted text that is one requirement as a whole: "Routes[extra]>=1.10,<2".
 QUOTED_REQUIREMENT = re.compile(
-    r"""['"]([A-Za-z][\w.-]*)\s*(?:\[[\w\s,-]*\])?\s*(?:[<>=!~]=?[^'"]*)?['"]"""
+    r"""['"]([A-Za-z][\w.-]*)\s*(?:\[[\w\s,-]*\]\s*)?(?:[<>=!~]=?[^'"]*)?['"]"""
 )
 PINNED = Advice('"Routes==1.12" in setup.py', "Routes; few releases of that time run on Python 3",
                 r"^(?!.*[Pp]ylons==).*['\"][\w.-]+\s*==\s*[\d.]+")  # fmt: skip

@@ -57,6 +57,14 @@ def test_rows_of_several_tables_and_of_temporary_ones(manager, logged):
     assert "'x' changed 1 row of \"my list\", 3 rows of note and was rolled back" in said
 
 
+def test_a_message_of_the_application_is_not_taken_for_ours(manager, logged):
+    with manager.scope("x"):
+        manager.handle().execute(
+            """DO $$ BEGIN RAISE NOTICE 'simpycity_template changed {"note": 1}'; END $$"""
+        )
+    assert logged() == []
+
+
 def test_what_psycopg2_itself_began_is_told_as_well(manager, logged):
     with manager.scope("x"):
         manager.handle().conn.cursor().execute("INSERT INTO note (title) VALUES ('Milk')")
