@@ -98,7 +98,12 @@ def _is_trusted(descriptor: int, path: str) -> bool:
     # In an archive it has no owner of its own.
     with suppress(OSError):
         owners.add(os.stat(path).st_uid)
-    return status.st_uid in owners and not status.st_mode & stat.S_IWOTH
+    return status.st_uid in owners and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+
+
+def _for_owner(path: str, flags: int) -> int:
+    """Open a file that its owner alone may change, whatever the umask is."""
+    return os.open(path, flags, 0o644)
 
 
 def write(path: str, state: bytes, module: Translated) -> bool:
@@ -112,7 +117,7 @@ def write(path: str, state: bytes, module: Translated) -> bool:
         partial = f"{place}.{os.getpid()}"
         try:
             os.makedirs(os.path.dirname(place), exist_ok=True)
-            with open(partial, "xb") as file:
+            with open(partial, "xb", opener=_for_owner) as file:
                 file.write(data)
             os.replace(partial, place)
             return True

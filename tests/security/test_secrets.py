@@ -84,11 +84,16 @@ def test_byte_code_that_somebody_else_may_have_written_is_not_loaded(tmp_path, m
     source = tmp_path / "module.py"
     source.write_text("value = 1\n")
     monkeypatch.setattr(sys, "dont_write_bytecode", False)
-    cache.write(str(source), b"state", cache.Translated.compiled("value = 1\n", str(source)))
+    umask = os.umask(0)
+    try:
+        cache.write(str(source), b"state", cache.Translated.compiled("value = 1\n", str(source)))
+    finally:
+        os.umask(umask)
     assert cache.read(str(source), b"state") is not None
     (kept,) = (tmp_path / "__pycache__").iterdir()
-    kept.chmod(0o666)
-    assert cache.read(str(source), b"state") is None
+    for mode in (0o666, 0o664, 0o646):
+        kept.chmod(mode)
+        assert cache.read(str(source), b"state") is None
     kept.chmod(0o644)
     assert cache.read(str(source), b"state") is not None
     if os.geteuid() == 0:
