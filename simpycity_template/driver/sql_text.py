@@ -104,9 +104,9 @@ def _end_of_comment(text: str, start: int) -> int:
 def ends_alike(text: str, string: Token) -> bool:
     """Tell whether a ``string`` of ``text`` ends there whatever standard_conforming_strings is."""
     found = _TOKEN_OF_OLD.match(text, string.start)
-    return found is not None and (
-        found.end() == string.end or not text.startswith("'", string.start)
-    )
+    # With an E a backslash escapes in any case; with U& and in bits it never does.
+    depends = text[string.start] in "'nN"
+    return found is not None and (found.end() == string.end or not depends)
 
 
 def statements(text: str, standard_conforming_strings: bool = True) -> Iterator[tuple[int, int]]:

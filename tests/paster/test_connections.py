@@ -349,6 +349,7 @@ def test_an_error_in_a_tagged_statement_shows_the_statement_and_not_the_tag(make
         # With standard_conforming_strings = off the first is one text up to the comma.
         ("SELECT 'it\\'s secret', 'another'", "SELECT ?"),
         ("SELECT 'C:\\\\', name", "SELECT ?, name"),
+        ("SELECT N'it\\'s secret', 'another'", "SELECT ?"),
     ],
 )
 def test_values_are_taken_out_of_a_statement(sql, shown):
