@@ -54,6 +54,7 @@ def test_a_query_that_is_not_utf8_is_a_bad_request(address, project, path):
         f"{FORM}; charset=none",
         f"{FORM}; charset=\x01",
         f"{FORM}; charset=utf-8\x00x",
+        FORM + ";" * 2000,
     ],
 )
 def test_a_body_that_nobody_can_read_is_a_bad_request(address, project, kind):
