@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Thread
 
 import pkg_resources
+import projects
 import pytest
 from browsing import as_soon_as_possible
 from mails import smtp_server
@@ -20,7 +21,6 @@ from webtest import TestApp
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
-PASTER = os.path.join(os.path.dirname(sys.executable), "paster")
 
 CONTROLLER = """
 from hashlib import sha256
@@ -158,17 +158,9 @@ LOADERS = """
 
 def paster(*arguments: str, cwd: Path, stdin: str = "") -> str:
     """Run a paster command, and return what it printed."""
-    done = subprocess.run(
-        [PASTER, *arguments],
-        cwd=cwd,
-        input=stdin,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
-    return done.stdout
+    done = projects.paster(*arguments, cwd=cwd, input=stdin)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
 
 
 @pytest.fixture(scope="session")
