@@ -306,10 +306,15 @@ class Manager:
     def release(self, handle: Handle) -> None:
         """ROLLBACK and give back what ``handle`` has in the current scope, if anything."""
         stack = self.scopes.get()
-        checkout = stack[-1].checkouts.pop(handle.key, None) if stack else None
+        checkouts = stack[-1].checkouts if stack else {}
         del stack
+        checkout = checkouts.get(handle.key)
         if checkout is not None:
-            checkout.release()
+            try:
+                checkout.release()
+            finally:
+                # Only now, so that an exception which arrives before leaves it to the scope.
+                checkouts.pop(handle.key, None)
 
     def _database(self) -> Database:
         if self._target is None:

@@ -32,12 +32,18 @@ class ScopeBlock:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         scope = self._begun.pop()
-        if not self._stacks.leave_current(scope):
-            # It ends out of order, or in another thread than it began in.
-            self._begun.append(scope)
-            scope = self._stacks.leave_innermost(self._begun)
-            self._begun.remove(scope)
-        scope.end()
+        try:
+            if not self._stacks.leave_current(scope):
+                # It ends out of order, or in another thread than it began in.
+                self._begun.append(scope)
+                scope = self._stacks.leave_innermost(self._begun)
+                self._begun.remove(scope)
+            scope.end()
+        except BaseException:
+            # Ctrl-C or a task's time limit, anywhere in there: it ends all the same.
+            self._stacks.leave(scope)
+            scope.end()
+            raise
         if error is not None:
             end_at_application(error)
 
