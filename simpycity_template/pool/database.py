@@ -85,4 +85,4 @@ def differ_in_login(before: Settings, after: Settings) -> bool:
     So the connections of both count against the same limit.
     """
     same = replace(after, dsn=before.dsn, password_command=before.password_command)
-    return same == before and address(before) == address(after)
+    return before != after and same == before and address(before) == address(after)
