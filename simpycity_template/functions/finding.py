@@ -19,3 +19,7 @@ class Finding:
     declaration: str
     problem: str
     instead: str = ""
+
+
+Problem = tuple[str, str]
+"""A sentence, and what to write instead."""

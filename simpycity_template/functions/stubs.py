@@ -14,8 +14,8 @@ from psycopg2.extensions import connection as psycopg2_connection
 from simpycity.core import FunctionTyped, QueryTyped
 from simpycity.model import SimpleModel
 
+from simpycity_template.functions.arguments import matching
 from simpycity_template.functions.catalogue import Catalogue, PgFunction
-from simpycity_template.functions.check import matching
 from simpycity_template.functions.names import parts
 from simpycity_template.functions.python_types import (
     IMPORTS,
