@@ -31,6 +31,26 @@ class GreedyController(BaseController):
         raise ValueError("<b>" + "x" * 500)
 """
 
+# Calls what the database has under another name, and what it has twice.
+WRONG = """
+from simpycity.core import Function, FunctionSingle
+from helloworld.lib.base import BaseController
+
+misspelt = FunctionSingle("note_ad", ["title", "body"])
+twofold = Function("twofold", ["n"])
+
+class WrongController(BaseController):
+    def misspelt(self):
+        misspelt("Milk", "")
+
+    def twofold(self):
+        twofold(1)
+"""
+TWOFOLD = """
+CREATE FUNCTION twofold(n int) RETURNS SETOF int LANGUAGE sql AS 'SELECT 1';
+CREATE FUNCTION twofold(n int, times int DEFAULT 2) RETURNS SETOF int LANGUAGE sql AS 'SELECT 1';
+"""
+
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory, server):
@@ -39,6 +59,9 @@ def project(tmp_path_factory, server):
     limits = "simpycity.pool_size = 2\nsimpycity.max_overflow = 0\nsimpycity.pool_timeout = 0.3"
     change(project / "development.ini", "simpycity.tag_statements", f"true\n{limits}")
     (project / "helloworld" / "controllers" / "greedy.py").write_text(GREEDY)
+    (project / "helloworld" / "controllers" / "wrong.py").write_text(WRONG)
+    with (project / "helloworld" / "model" / "schema.sql").open("a") as file:
+        file.write(TWOFOLD)
     set_up(project)
     return project
 
@@ -86,6 +109,42 @@ def test_the_debugger_and_the_log_say_who_holds_the_connections(browser, address
         holders = [line for line in said.splitlines() if "scope 'GET /greedy/index'" in line]
         assert len([line for line in holders if "greedy.py:7 in index" in line]) >= 2
         assert any("last statement: SELECT 'greed'" in line for line in holders)
+
+
+@pytest.mark.parametrize(
+    ("action", "sentences"),
+    [
+        (
+            "misspelt",
+            [
+                "UndefinedFunction",
+                "note_ad() is called (declared at",
+                "helloworld/controllers/wrong.py:5",
+                "there is no function note_ad; did you mean note_add?",
+                'Write instead: FunctionSingle("note_add", ["title", "body"])',
+            ],
+        ),
+        (
+            "twofold",
+            [
+                "AmbiguousFunction",
+                "helloworld/controllers/wrong.py:6",
+                "a call does not say which of these functions is meant: twofold(n integer); "
+                "twofold(n integer, times integer DEFAULT …)",
+                "Write instead: in the database: functions of different names, or fewer defaults",
+            ],
+        ),
+    ],
+)
+def test_the_debugger_and_the_log_say_which_function_there_is_instead(
+    browser, address, project, action, sentences
+):
+    browser.get(f"{address}/wrong/{action}")
+    shown = browser.find_element(By.TAG_NAME, "body").text
+    log = (project / "serve.log").read_text()
+    for sentence in sentences:
+        assert sentence in shown
+        assert sentence in log
 
 
 PAGES = ["/", "/notes", "/nowhere", "/greedy/wrong", "/greedy/long"]
