@@ -10,6 +10,7 @@ from simpycity_template.functions.absent import absent
 from simpycity_template.functions.arguments import corrected, distance, problem_of_arguments
 from simpycity_template.functions.catalogue import Catalogue, PgFunction
 from simpycity_template.functions.deep import NOT_INSTALLED, check_bodies
+from simpycity_template.functions.describe import described
 from simpycity_template.functions.finding import Finding, Problem
 from simpycity_template.functions.prepare import problem_of_text
 from simpycity_template.functions.results import (
@@ -125,6 +126,8 @@ class _Check:
         problem, remark = problem_of_text(self._link, query)
         if problem:
             yield problem, ""
+        elif (models := self._models.get(id(query))) and (row := described(self._link, query)):
+            yield from problems_of_models(models, [name for name, *_ in row.columns])
         if remark:
             file, line = query.declared_at
             self._report.remarks.append(f"{file}:{line}: {remark}")

@@ -1,6 +1,7 @@
 """Has the server read a statement, and tell what is wrong with it, without executing it."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg2
@@ -11,7 +12,7 @@ from simpycity_template.driver.sql_text import statements
 
 _PREPARED = {"select", "insert", "update", "delete", "merge", "values", "with", "table"}
 _PLACEHOLDER = re.compile(r"%(s|%)")
-_LIST = re.compile(r"(?i)\bIN\s+%s")
+LIST = re.compile(r"(?i)\bIN\s+%s")
 # Between them stand what is no mistake where psycopg2 writes values in place of the parameters.
 _OF_PARAMETERS = (
     errors.IndeterminateDatatype,
@@ -62,16 +63,18 @@ def _first_word(text: str) -> str:
     return found[1].lower() if found else ""
 
 
+def with_parameters(text: str, parameters: Sequence[str]) -> str:
+    """A statement with these texts in place of its placeholders ``%s``, one for each."""
+    if not parameters:
+        return text.replace("%%", "%") if "%" not in text.replace("%%", "") else text
+    left = iter(parameters)
+    return _PLACEHOLDER.sub(
+        lambda found: "%" if found.group() == "%%" else next(left), LIST.sub("IN (%s)", text)
+    )
+
+
 def _error_of(link: psycopg2_connection, text: str, number: int) -> psycopg2.Error | None:
-    numbers = iter(range(1, number + 1))
-
-    def placeholder(found: re.Match[str]) -> str:
-        return "%" if found.group() == "%%" else f"${next(numbers)}"
-
-    if number:
-        text = _PLACEHOLDER.sub(placeholder, _LIST.sub("IN (%s)", text))
-    elif "%" not in text.replace("%%", ""):
-        text = text.replace("%%", "%")
+    text = with_parameters(text, [f"${place}" for place in range(1, number + 1)])
     with link.cursor() as cursor:
         cursor.execute("SAVEPOINT simpycity_check")
         try:

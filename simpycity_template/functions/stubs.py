@@ -16,7 +16,9 @@ from simpycity.model import SimpleModel
 
 from simpycity_template.functions.arguments import matching
 from simpycity_template.functions.catalogue import Catalogue, PgFunction
+from simpycity_template.functions.describe import Described, described
 from simpycity_template.functions.names import parts
+from simpycity_template.functions.prepare import LIST
 from simpycity_template.functions.python_types import (
     IMPORTS,
     PythonTypes,
@@ -145,10 +147,13 @@ class _Stub:
             types = [self._types.given(one.type) for one in given]
             defaults = [one.has_default for one in given]
         else:
-            columns = dict(self._table(query) or ())
-            if not columns or not set(query.args) <= set(columns):
+            found = self._described(query)
+            if found is None or len(found.parameters) != len(query.args):
                 return None
-            types = [columns[name] for name in query.args]
+            types = [self._types.given(oid) for oid in found.parameters]
+            if LIST.search(query.form_query("*")):
+                # psycopg2 writes a tuple there.
+                types = ["_Any"] * len(types)
             defaults = [False] * len(types)
         if len(types) < len(query.args):
             # More values for a VARIADIC parameter.
@@ -211,7 +216,10 @@ class _Stub:
 
     def _columns_of(self, query: Any) -> list[Column] | None:
         if not is_function(query):
-            return self._table(query)
+            found = self._described(query)
+            return found and [
+                (name, self._types.read(oid, not_null)) for name, oid, not_null in found.columns
+            ]
         functions = matching(query, self._catalogue)
         if len(functions) != 1:
             return None
@@ -227,21 +235,18 @@ class _Stub:
         required = composite.not_null if composite and not function.returned else frozenset()
         return [(name, self._types.read(oid, name in required)) for name, oid in columns]
 
-    def _table(self, query: Any) -> list[Column] | None:
-        """The columns of the table that a ``Query`` reads."""
-        if not type(query).__name__.startswith("Query"):
+    def _described(self, query: Any) -> Described | None:
+        """What a ``Query`` or ``Raw`` takes and returns, its types known."""
+        found = described(self._link, query)
+        if found is None:
+            return None
+        names = [name for name, *_ in found.columns]
+        if len(set(names)) < len(names):
             return None
         with self._link.cursor() as cursor:
-            cursor.execute(
-                "SELECT reltype::int8 FROM pg_class WHERE oid = to_regclass(%s)",
-                (query.query_base,),
-            )
-            row = cursor.fetchone()
-            if row is None:
-                return None
-            self._catalogue.types.learn(cursor, [row[0]])
-        known = self._catalogue.types[row[0]]
-        return [(name, self._types.read(oid, name in known.not_null)) for name, oid in known.fields]
+            oids = [*found.parameters, *(oid for _, oid, _ in found.columns)]
+            self._catalogue.types.learn(cursor, oids)
+        return found
 
     def _row(self, name: str, columns: tuple[Column, ...]) -> str:
         if columns not in self._rows:

@@ -73,6 +73,16 @@ class Lazy(SimpleModel):
     __lazyload__ = FunctionSingle("note_add", ["title"])
 
 
+class OfTable(SimpleModel):
+    table = ["id", "name"]
+    __load__ = QuerySingle("note", ["id"])
+
+
+class OfText(SimpleModel):
+    table = ["id", "name"]
+    __lazyload__ = Raw("SELECT id, title FROM note WHERE id = %s AND title LIKE %s", ["id", "like"])
+
+
 RIGHT = [
     FunctionSingle("note_add", ["title"]),
     FunctionSingle("note_add", ["title", "body", "pages"]),
@@ -141,6 +151,10 @@ WRONG = [
     (Other.__dict__["__load__"], "the table of Other names 'name', and the result has the columns "
      "id, title", "table = ['id', 'title']"),
     (Lazy.__dict__["__lazyload__"], "the table of Lazy names 'written', and the result has the "
+     "columns id, title", "table = ['id', 'title']"),
+    (OfTable.__dict__["__load__"], "the table of OfTable names 'name', and the result has the columns "
+     "id, title", "table = ['id', 'title']"),
+    (OfText.__dict__["__lazyload__"], "the table of OfText names 'name', and the result has the "
      "columns id, title", "table = ['id', 'title']"),
     (Query("nota"), 'PostgreSQL says: relation "nota" does not exist', ""),
     (Query("note", ["name"]), 'PostgreSQL says: column "name" does not exist', ""),

@@ -38,7 +38,7 @@ from __future__ import annotations
 import logging
 from datetime import date
 
-from simpycity.core import Function, FunctionSingle, FunctionTypedSingle, Property, QuerySingle
+from simpycity.core import Function, FunctionSingle, FunctionTypedSingle, Property, QuerySingle, Raw
 from simpycity.model import SimpleModel
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,12 @@ notes = Function("entries", ["how_many"])
 counted = FunctionTypedSingle("counted")
 ids = FunctionSingle("ids")
 by_id = QuerySingle("entry", ["id"])
+long = Raw(
+    "SELECT e.id, e.title, n.body, count(*) FROM entry e LEFT JOIN note n ON n.id = e.id"
+    " WHERE e.title > %s AND e.written < %s GROUP BY 1, 2, 3",
+    ["title", "before"],
+)
+short = Raw("SELECT id, title, 100 AS percent FROM entry WHERE id IN %s", ["ids"])
 joined = FunctionTypedSingle("joined", ["separator", "parts"], variadic=True)
 wrong = FunctionSingle("frob", ["a"])
 
@@ -78,7 +84,8 @@ import uuid
 from decimal import Decimal
 
 from helloworld.model import typed as model
-from helloworld.model.typed import Note, add, as_lengths, as_models, by_id, counted, ids, joined, notes
+from helloworld.model.typed import Note, add, as_lengths, as_models, by_id, counted, ids, joined
+from helloworld.model.typed import long, notes, short
 
 from simpycity_template import get_manager
 
@@ -105,6 +112,11 @@ places = found["places"]
 if places:
     city: str | None = places[0].city
 title = by_id(3)["title"]
+for found_long in long("a", datetime.datetime.now()):
+    body: str | None = found_long["body"]
+    times: int | None = found_long[3]
+for found_short in short((1, 2)):
+    title = found_short["title"]
 joined(",", "a", "b")
 note = Note(1)
 title = note.title
@@ -147,6 +159,11 @@ number = note.title
 note.rename(name="b")
 joined(1)
 by_id("a")
+long("a", 3)
+found_long["boddy"]
+title = found_long["body"]
+number = found_short["title"]
+short()
 model.nowest(3)
 model.newest("three")
 job("three")
