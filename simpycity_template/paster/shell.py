@@ -96,22 +96,42 @@ def with_ipython(shell: Any, names: dict[str, Any]) -> Any:
     for name, function in transaction.names().items():
         names.setdefault(name, function)
     shell.events.register("post_run_cell", lambda *result: transaction.prompt_ended())
+    for kind in (Cursor, DictRow, list):
+        shell.display_formatter.ipython_display_formatter.for_type(kind, _show_in_ipython)
     return shell
+
+
+def _show_in_ipython(value: Any) -> None:
+    found = _rows_of(value)
+    if found is None:
+        # Then IPython itself shows it.
+        raise NotImplementedError
+    # Below its "Out[1]: ".
+    print()
+    _print_table(*found)
 
 
 def show(value: Any) -> None:
     """Print the value of a prompt: rows as a table, anything else as Python does."""
+    found = _rows_of(value)
+    if found is None:
+        sys.__displayhook__(value)
+    else:
+        _print_table(*found)
+
+
+def _rows_of(value: Any) -> tuple[list[str], Any] | None:
+    """The names of the columns and the rows, where a value is rows."""
     if isinstance(value, Cursor) and value.description and value.name is None:
         rows = value.fetchmany(ROWS + 1)
         # So it can be read again.
         value.scroll(-len(rows), "relative")
-        _print_table([column.name for column in value.description], rows)
-    elif _is_rows(value):
-        _print_table(list(value[0].keys()), value)
-    elif isinstance(value, DictRow):
-        _print_table(list(value.keys()), [value])
-    else:
-        sys.__displayhook__(value)
+        return [column.name for column in value.description], rows
+    if _is_rows(value):
+        return list(value[0].keys()), value
+    if isinstance(value, DictRow):
+        return list(value.keys()), [value]
+    return None
 
 
 def _is_rows(value: Any) -> bool:

@@ -3,16 +3,15 @@
 The agents are the real ones, and reach no server of theirs.
 """
 
-import fcntl
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from zlib import crc32
 
 import psycopg2
 import pytest
+from packages import install, installed
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -43,23 +42,7 @@ CREATE TABLE kept (n int);
 @pytest.fixture(scope="module")
 def packages(pytestconfig):
     """Where the agents are installed: together they need versions that nothing else does."""
-    wanted = AGENTS / "requirements.txt"
-    folder = Path(pytestconfig.cache.mkdir(f"agents-{crc32(wanted.read_bytes())}"))
-    with (folder / "lock").open("w") as lock:
-        # Another worker may be installing them.
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "installed").exists():
-            install(folder, "--only-binary=:all:", "-r", str(wanted))
-            (folder / "installed").touch()
-    return folder
-
-
-def install(folder, *wanted):
-    """Install packages into a folder, or skip the test."""
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
-    done = subprocess.run([*pip, *wanted], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"{wanted[-1]} cannot be installed here: {done.stderr.strip()[-200:]}")
+    return installed(pytestconfig, AGENTS / "requirements.txt")
 
 
 @pytest.fixture(params=SEEING + OTHERS)

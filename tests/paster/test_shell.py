@@ -1,8 +1,11 @@
 """`paster shell` leaves no transaction open, and shows rows as a table."""
 
+import os
 import subprocess
+from pathlib import Path
 
 import pytest
+from packages import installed
 from projects import PASTER, create, set_up
 from psycopg2.extensions import parse_dsn
 from support import PATIENCE, until
@@ -38,10 +41,11 @@ def rows(project, server):
 class Shell:
     """A shell in which lines are typed."""
 
-    def __init__(self, project):
+    def __init__(self, project, **environment):
         self.process = subprocess.Popen(
             [PASTER, "shell", "development.ini"],
             cwd=project,
+            env={**os.environ, **environment},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -117,3 +121,23 @@ def test_rows_are_a_table_and_can_be_read_again(shell, rows):
     assert shown.count("Bread") == 3
     assert shown.count("title") == 3
     assert "DictRow" not in shown
+
+
+def test_with_ipython_it_is_the_same(project, rows, pytestconfig, tmp_path):
+    packages = installed(pytestconfig, Path(__file__).parent / "ipython" / "requirements.txt")
+    # Without a terminal it has a simple prompt.
+    shell = Shell(project, PYTHONPATH=str(packages), IPYTHONDIR=str(tmp_path))
+    try:
+        shell.type("notes.add('Milk', '')['id'] > 0")
+        until(lambda: rows(SHELL) == ["idle"])
+        shell.type("begin()", "x = notes.add('Bread', '')")
+        until(lambda: rows(OPEN) == [1])
+        shell.type("commit()", "found = notes.latest(5)", "found", "found.fetchall()", "[1, 2]")
+        shown = shell.end()
+    finally:
+        shell.process.kill()
+    assert "IPython" in shown
+    assert shown.count("Rolled back, as after each prompt. begin() keeps") == 1
+    assert shown.count("Bread") == 2 and "DictRow" not in shown
+    assert "[1, 2]" in shown
+    assert rows("SELECT title FROM note") == ["Bread"]
