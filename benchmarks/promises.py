@@ -21,139 +21,11 @@ from time import monotonic, sleep
 from typing import Any
 
 import psycopg2
+from pools import Ours, Psycopg2Pool, PsycopgPool, SQLAlchemy
 
 TIMEOUT = 20  # seconds for one trial
 WIDTH = 28  # letters in a column of the table
 TABLE = Path(__file__).parent.parent / "docs" / "promises_table.txt"
-
-
-class Ours:
-    """simpycity_template."""
-
-    title = "simpycity_template"
-
-    def __init__(self, dsn: str, size: int = 1) -> None:
-        from simpycity_template import get_manager
-
-        self.manager = get_manager("tried")
-        settings = {"dsn": dsn, "pool_size": size, "max_overflow": 0, "pool_timeout": 1}
-        self.manager.configure({f"simpycity.{key}": settings[key] for key in settings})
-
-    def run(self, sql: str) -> Any:
-        cursor = self.manager.handle().cursor()
-        cursor.execute(sql)
-        return cursor.fetchall() if cursor.description else None
-
-    def commit(self) -> None:
-        self.manager.commit()
-
-    def end(self) -> None:
-        self.manager.cleanup()
-
-    def kept(self) -> Callable[[str], Any]:
-        return self.manager.handle().execute
-
-    def stream(self, body: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
-        from simpycity_template.middleware import ManagerMiddleware
-
-        def application(environ: Any, start_response: Any) -> Iterator[bytes]:
-            return body()
-
-        return iter(ManagerMiddleware(application, self.manager)({}, lambda *args: None))
-
-
-class SQLAlchemy:
-    """SQLAlchemy's scoped_session on its QueuePool, with psycopg2."""
-
-    title = "SQLAlchemy"
-
-    def __init__(self, dsn: str, size: int = 1) -> None:
-        import sqlalchemy
-        from sqlalchemy.orm import scoped_session, sessionmaker
-
-        engine = sqlalchemy.create_engine(
-            "postgresql+psycopg2://", creator=lambda: psycopg2.connect(dsn),
-            pool_size=size, max_overflow=0, pool_timeout=1,
-        )  # fmt: skip
-        self.text, self.session = sqlalchemy.text, scoped_session(sessionmaker(engine))
-
-    def run(self, sql: str) -> Any:
-        result = self.session.execute(self.text(sql))
-        return result.fetchall() if result.returns_rows else None
-
-    def commit(self) -> None:
-        self.session.commit()
-
-    def end(self) -> None:
-        self.session.remove()
-
-    def kept(self) -> Callable[[str], Any]:
-        connection = self.session.connection()
-        return lambda sql: connection.execute(self.text(sql))
-
-    def stream(self, body: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
-        return ending(body, self.end)
-
-
-class PsycopgPool:
-    """psycopg_pool, with a connection for each thread from getconn() to putconn()."""
-
-    title = "psycopg_pool"
-
-    def __init__(self, dsn: str, size: int = 1) -> None:
-        from psycopg_pool import ConnectionPool
-
-        self.pool = ConnectionPool(dsn, min_size=size, max_size=size, timeout=1, open=True)
-        self.pool.wait()
-        self.local = threading.local()
-
-    def run(self, sql: str) -> Any:
-        if getattr(self.local, "connection", None) is None:
-            self.local.connection = self.pool.getconn()
-        cursor = self.local.connection.execute(sql)
-        return cursor.fetchall() if cursor.description else None
-
-    def commit(self) -> None:
-        self.local.connection.commit()
-
-    def end(self) -> None:
-        connection, self.local.connection = getattr(self.local, "connection", None), None
-        if connection is not None:
-            self.pool.putconn(connection)
-
-    def kept(self) -> Callable[[str], Any]:
-        connection = self.local.connection
-        return lambda sql: connection.cursor().execute(sql)
-
-    def stream(self, body: Callable[[], Iterator[bytes]]) -> Iterator[bytes]:
-        return ending(body, self.end)
-
-
-class Psycopg2Pool(PsycopgPool):
-    """psycopg2.pool.ThreadedConnectionPool, used the same way."""
-
-    title = "psycopg2.pool"
-
-    def __init__(self, dsn: str, size: int = 1) -> None:
-        from psycopg2.pool import ThreadedConnectionPool
-
-        self.pool = ThreadedConnectionPool(size, size, dsn)
-        self.local = threading.local()
-
-    def run(self, sql: str) -> Any:
-        if getattr(self.local, "connection", None) is None:
-            self.local.connection = self.pool.getconn()
-        cursor = self.local.connection.cursor()
-        cursor.execute(sql)
-        return cursor.fetchall() if cursor.description else None
-
-
-def ending(body: Callable[[], Iterator[bytes]], end: Callable[[], None]) -> Iterator[bytes]:
-    """A body that ends its request when it is exhausted, closed or dropped."""
-    try:
-        yield from body()
-    finally:
-        end()
 
 
 CONTESTANTS = [Ours, SQLAlchemy, PsycopgPool, Psycopg2Pool]
@@ -210,12 +82,22 @@ def stubborn(make: Any, dsn: str) -> str:
     return f"{told}, {rows} of 3 rows stored"
 
 
+# What ends the session of a transaction in the middle of its COMMIT.
+ENDS_IN_COMMIT = """
+DROP TABLE IF EXISTS kept;
+CREATE TABLE kept (n int);
+CREATE OR REPLACE FUNCTION end_session() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;
+CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON kept DEFERRABLE INITIALLY DEFERRED
+FOR EACH ROW EXECUTE FUNCTION end_session();
+"""
+
+
 def unknown(make: Any, dsn: str) -> str:
     """6: the connection breaks during COMMIT; the error says that the outcome is unknown"""
-    outside(dsn, "DROP TABLE IF EXISTS kept; CREATE TABLE kept (n int)")
+    outside(dsn, ENDS_IN_COMMIT)
     pool = make(dsn)
     pool.run("INSERT INTO kept VALUES (1)")
-    kill(dsn, pid(pool))
     try:
         pool.commit()
     except Exception as error:
@@ -399,9 +281,79 @@ def uncommitted(make: Any, dsn: str) -> str:
     return "are gone" if outside(dsn, "SELECT count(*) FROM kept")[0][0] == 0 else "are stored"
 
 
+def ended_elsewhere(make: Any, dsn: str) -> str:
+    """13: another thread ends a unit of work, which goes on and calls commit()"""
+    outside(dsn, "DROP TABLE IF EXISTS kept; CREATE TABLE kept (n int)")
+    pool = make(dsn)
+    end = pool.unit()
+    pool.run("INSERT INTO kept VALUES (1)")
+    thread = threading.Thread(target=end)
+    thread.start()
+    thread.join()
+    try:
+        pool.run("INSERT INTO kept VALUES (2)")
+        pool.commit()
+        told = "commit() succeeds"
+    except Exception as error:
+        told = f"fails ({type(error).__name__})"
+    rows = outside(dsn, "SELECT count(*) FROM kept")[0][0]
+    return f"{told}, {rows} of 2 rows stored"
+
+
+def changed_connection(make: Any, dsn: str) -> str:
+    """14: a request makes the driver's connection read-only; the next request writes"""
+    outside(dsn, "DROP TABLE IF EXISTS kept; CREATE TABLE kept (n int)")
+    pool = make(dsn)
+    connection = pool.driver()
+    # psycopg 3 has the one name, psycopg2 the other.
+    setattr(connection, "read_only" if hasattr(connection, "read_only") else "readonly", True)
+    pid(pool)
+    pool.end()
+    try:
+        pool.run("INSERT INTO kept VALUES (1)")
+    except Exception as error:
+        return f"fails ({type(error).__name__})"
+    return "works"
+
+
+def limit(make: Any, dsn: str) -> str:
+    """15: twenty threads want a connection at once, two are allowed; sessions that the server sees"""
+    pool = make(dsn, 2)
+    start = threading.Barrier(20)
+
+    def work() -> None:
+        start.wait(10)
+        try:
+            pool.run("SELECT pg_sleep(0.02)")
+        except Exception:
+            failed.append(1)
+        else:
+            pool.end()
+
+    failed: list[int] = []
+    workers = [threading.Thread(target=work) for _ in range(20)]
+    for worker in workers:
+        worker.start()
+    most = 0
+    while any(worker.is_alive() for worker in workers):
+        seen = outside(dsn, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = "
+                       "'client backend' AND application_name <> 'outside'")  # fmt: skip
+        most = max(most, seen[0][0])
+    return f"{most} at most, and {len(failed) or 'none'} of the threads failed"
+
+
+def too_old(make: Any, dsn: str) -> str:
+    """16: a connection lies idle for longer than it may live (one second); the next request"""
+    pool = make(dsn, 1, 1)
+    first = pid(pool)
+    pool.end()
+    sleep(2.5)
+    return "has the old one" if pid(pool) == first else "has a new one"
+
+
 TRIALS: list[Callable[[Any, str], str]] = [
     outlived, threads, uncommitted, broken_end, stubborn, unknown, stale, dead_thread, fork,
-    imported_again, forgotten_stream, exhausted,
+    imported_again, forgotten_stream, exhausted, ended_elsewhere, changed_connection, limit, too_old,
 ]  # fmt: skip
 
 
