@@ -16,6 +16,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from math import inf
 from time import monotonic, sleep
 from typing import Any
@@ -131,16 +132,20 @@ class Pool:
         while self._queue:
             owner = self._queue[0]
             if self._idle and owner.dsn is None:
-                connection = self._idle.pop()
+                # In two tables for a moment, and never in none.
+                connection = self._idle[-1]
                 if now >= connection.expires:
                     self._dropped.append(connection)
+                    del self._idle[-1]
                     continue
                 owner.connection = connection
+                del self._idle[-1]
             elif len(self._owners) + len(self._idle) >= self.settings.max_size:
                 if not self._idle:
                     return
                 # It is of another database than the owner wants.
-                self._dropped.append(self._idle.pop(0))
+                self._dropped.append(self._idle[0])
+                del self._idle[0]
             self._owners.add(owner)
             self._queue.popleft()
             if owner.served is not None:
@@ -237,21 +242,25 @@ class Pool:
                 self._events.checked_in(owner, now - owner.since)
         while self._dropped:
             try:
-                self._dropped.popleft().close()
+                connection = self._dropped[0]
             except IndexError:
                 # Another thread drains, too.
                 break
+            connection.close()
+            with suppress(ValueError):
+                # Last, as above.
+                self._dropped.remove(connection)
 
     def _take_back(self, owner: Owner, now: float) -> bool:
         """Take ``owner`` out of the tables; whether it had a connection."""
         if owner in self._queue:
             self._queue.remove(owner)
         self._owners.discard(owner)
-        connection, owner.connection = owner.connection, None
+        connection = owner.connection
         if connection is None:
             return False
         connection.owner = None
-        if (
+        keep = not (
             connection.closed
             or self._closed
             or owner.dsn is not None
@@ -260,11 +269,11 @@ class Pool:
             or connection.get_transaction_status() != IDLE
             # Who sent nothing had no answer that says so.
             or ((owner.last_sql or connection.handed_out) and became_read_only(connection))
-        ):
-            self._dropped.append(connection)
-        else:
-            connection.idle_since = now
-            self._idle.append(connection)
+        )
+        connection.idle_since = now
+        # Both at once, so that no interruption comes between.
+        owner.connection = None
+        (self._idle if keep else self._dropped).append(connection)
         return True
 
     def _trim(self) -> None:
@@ -275,7 +284,8 @@ class Pool:
         size = self.settings.pool_size
         if len(self._owners) < size or not size:
             while len(self._idle) > size:
-                self._dropped.append(self._idle.pop(0))
+                self._dropped.append(self._idle[0])
+                del self._idle[0]
 
     def renew(self, settings: Settings) -> None:
         """Log in anew for each connection from now on; what is in use is finished with.
