@@ -14,7 +14,7 @@ Which module keeps which promise of docs/promises.rst:
      6  whole or gone                          driver/commit_outcome.py, driver/merged_begin.py
      7  stale connections                      driver/check_socket.py
      8  threads that die                       scopes/stack.py: Stack.__del__()
-     9  fork()                                 process/fork.py, driver/connection.py
+     9  fork()                                 process/fork.py, driver/all_connections.py
     10  modules that are imported again        manager.py: get_manager()
     11  streamed responses                     scopes/request.py
     12  who has the connections                pool/owner.py, pool/report.py

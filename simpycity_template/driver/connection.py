@@ -9,10 +9,6 @@ psycopg2 begins and ends the transactions of that connection, until it is replac
 
 import os
 import threading
-import weakref
-from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -20,6 +16,7 @@ import psycopg2
 from psycopg2 import extensions
 
 from simpycity_template.driver import commit_outcome
+from simpycity_template.driver.all_connections import cancel_in_main_thread, register
 from simpycity_template.driver.check_socket import is_read_only
 from simpycity_template.driver.disconnect import raise_translated
 from simpycity_template.driver.green import connect_limit, guard_wait
@@ -34,9 +31,8 @@ from simpycity_template.driver.state import (
     PSYCOPG2,
     READY,
 )
-from simpycity_template.driver.terminate import cancel, terminate_deadline
 from simpycity_template.driver.traced_cursor import traced
-from simpycity_template.process import fork, interrupt
+from simpycity_template.process import interrupt
 
 # What this class overrides, as psycopg2 has it.
 _psycopg2: Any = extensions.connection
@@ -119,7 +115,7 @@ class Connection(extensions.connection):
         try:
             with half_made(args[0]), connect_limit(self, args[0]):
                 super().__init__(*args, **kwargs)
-                _connections.add(self)
+                register(self)
         except BaseException:
             # Ctrl-C, or the timeout of a greenlet. Who keeps that exception keeps this half of a
             # connection, too, and the server takes it for a whole one.
@@ -134,7 +130,7 @@ class Connection(extensions.connection):
         self.process = os.getpid()
         self.backend_pid = self.get_backend_pid()
         self.was_read_only = is_read_only(self)
-        interrupt.listen(_cancel_in_main_thread)
+        interrupt.listen(cancel_in_main_thread)
 
     # --- what each scope begins with ---
 
@@ -340,44 +336,3 @@ class Connection(extensions.connection):
     def drop_cycles(self) -> None:
         """Drop what refers back to it, so that it is freed without the garbage collector."""
         self._cursor = self.proxy = None
-
-
-# Every one of this process, also those that a thread has in its hands at the moment of a fork.
-_connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
-
-
-def _cancel_in_main_thread(waits: Callable[[], bool]) -> None:
-    """Cancel what the main thread has under way in a server.
-
-    Arguments:
-        waits: whether the main thread still waits for it.
-    """
-    main = threading.main_thread().name
-    for connection in list(_connections):
-        owner = connection.owner
-        if owner is not None and owner.thread == main and connection.is_active_for(owner):
-            due = partial(_waits_for, connection, owner, waits)
-            with suppress(psycopg2.Error, OSError):
-                cancel(connection, terminate_deadline(), due)
-
-
-def _waits_for(connection: Connection, owner: Any, waits: Callable[[], bool]) -> bool:
-    return connection.is_active_for(owner) and waits()
-
-
-def _leave_to_parent() -> None:
-    """Cut a child process off its parent's sessions, and send the server nothing.
-
-    Closing a connection would send a Terminate message in the parent's name. With the null device
-    in the socket's place it reaches nobody.
-    """
-    null = os.open(os.devnull, os.O_RDWR)
-    for connection in list(_connections):
-        connection.drop_cycles()
-        if not connection.closed:
-            os.dup2(null, connection.fileno())
-    os.close(null)
-    _connections.clear()
-
-
-fork.after_in_child(_leave_to_parent)

@@ -18,7 +18,7 @@ from simpycity_template.functions.application import (
 from simpycity_template.functions.catalogue import Catalogue
 from simpycity_template.functions.check import check
 from simpycity_template.manager import Manager
-from simpycity_template.simpycity_patches.query import explain_with
+from simpycity_template.simpycity_patches.no_such_function import explain_with
 
 log = logging.getLogger(__name__)
 

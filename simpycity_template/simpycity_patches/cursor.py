@@ -148,9 +148,12 @@ class ScopedCursor:
             # On a connection of no manager.
             return _execute(self, query, vars)
         connection = connection_of(self)
-        owner.last_sql = _text(query)
-        if owner.comment and isinstance(query, str):
-            query = owner.comment + query
+        if isinstance(query, str):
+            owner.last_sql = query
+            if owner.comment:
+                query = owner.comment + query
+        else:
+            owner.last_sql = _text(query)
         if vars:
             for value in vars:
                 if type(value) not in PLAIN or type(vars) is dict:

@@ -1,11 +1,8 @@
 """Corrects how Simpycity's query objects run: what is sent again, what ``%`` means, what they tell."""
 
-from collections.abc import Callable
-from contextlib import suppress
 from functools import lru_cache
 from typing import Any
 
-import psycopg2
 from simpycity import ProgrammingError
 from simpycity import config as simpycity_config
 from simpycity.core import Function, FunctionSingle, QuerySingle, meta_query
@@ -18,27 +15,16 @@ from simpycity_template.simpycity_patches.arguments import (
     call_text,
     called,
     column_list,
-    declared,
 )
 from simpycity_template.simpycity_patches.corrects import corrects
 from simpycity_template.simpycity_patches.handle import execute
+from simpycity_template.simpycity_patches.no_such_function import (
+    NO_SUCH_FUNCTION,
+    refuse_left_out,
+    say_which,
+)
 from simpycity_template.simpycity_patches.parameters import by_parameters, forget_parameters
 from simpycity_template.simpycity_patches.to_sql import PLAIN
-
-_NO_SUCH_FUNCTION = (
-    psycopg2.errors.UndefinedFunction,
-    psycopg2.errors.AmbiguousFunction,
-    psycopg2.errors.WrongObjectType,
-)
-
-UNDEFINED_FUNCTION = "42883"
-
-_explainers: list[Callable[[Any, Any], str]] = []
-
-
-def explain_with(explain: Callable[[Any, Any], str]) -> None:
-    """Add to the error of a call without a function what ``explain(query, manager)`` returns."""
-    _explainers[:] = [explain]
 
 
 @corrects(meta_query)
@@ -139,10 +125,10 @@ class Query:
                     break
         try:
             return execute(handle, query, arguments, self.cursor_factory, callback)
-        except _NO_SUCH_FUNCTION as error:
+        except NO_SUCH_FUNCTION as error:
             forget_parameters(self)
-            _say_which(self, error, handle)
-            _tell_left_out(self, error, extra_opt)
+            say_which(self, error, handle)
+            refuse_left_out(self, error, extra_opt)
             raise
 
     def commit(self: Any) -> None:
@@ -217,34 +203,6 @@ class Call:
 @lru_cache(1000)
 def _whole_call(columns: str, function: str, arguments: int) -> str:
     return call_text(columns, function, Sent(arguments), "from")
-
-
-def _say_which(query: Any, error: psycopg2.Error, handle: Any) -> None:
-    """Say in an error of PostgreSQL's which declaration it is about."""
-    # Where it is of the function's body, there is a context.
-    if query.takes_all or error.diag.context:
-        return
-    said = [str(error).rstrip(), f"{called(query)} is called{declared(query)}"]
-    manager = getattr(handle, "manager", None)
-    for explain in _explainers if manager else ():
-        with suppress(psycopg2.Error, RuntimeError):
-            said.append(explain(query, manager))
-    error.args = ("\n".join(filter(None, said)),)
-
-
-def _tell_left_out(query: Any, error: psycopg2.Error, options: dict[str, Any] | None) -> None:
-    """Raise a TypeError where arguments were left out and no function can be called without them."""
-    sent = (options or {}).get("sent")
-    if sent is None or error.diag.context or error.pgcode != UNDEFINED_FUNCTION:
-        return
-    given = [*query.args[: sent.positional], *sent.named]
-    missing = [name for name in query.args if name not in given]
-    if missing:
-        raise TypeError(
-            f"{called(query)} was called without {', '.join(map(repr, missing))}, and PostgreSQL "
-            f"has no such function that can be called with the rest alone{declared(query)}: "
-            f"{str(error).strip()}"
-        ) from error
 
 
 def _of_one_row(single: type) -> Any:

@@ -27,8 +27,9 @@ def make_rows(cursor: Any, fetched: Iterable[Any]) -> list[Any]:
     callback, index = cursor.callback, cursor.index
     if index is None:
         # Only now known, where the cursor is a server-side one.
-        index = {column.name: place for place, column in enumerate(cursor.description)}
-        cursor.index = index
+        index = cursor.index = {}
+        for place, column in enumerate(cursor.description):
+            index[column.name] = place
         if cursor.name and cursor.owner:
             cursor.casts = casts_of(connection_of(cursor), cursor.description)
     if casts := cursor.casts:

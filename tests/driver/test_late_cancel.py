@@ -8,8 +8,7 @@ from psycopg2.extensions import parse_dsn
 from simpycity.core import Raw
 from support import PATIENCE, until
 
-from simpycity_template.driver import connection as connection_module
-from simpycity_template.driver import terminate
+from simpycity_template.driver import all_connections, terminate
 
 LOCKED = """SELECT pid FROM pg_stat_activity
  WHERE datname = %s AND wait_event = 'advisory' AND query LIKE '%%(' || %s || ')%%'"""
@@ -55,7 +54,7 @@ def test_ctrl_c_that_finds_its_statement_done_ends_no_statement_of_the_next_scop
 
     def interrupt():
         until(lambda: gate.waits(1))
-        connection_module._cancel_in_main_thread(lambda: True)
+        all_connections.cancel_in_main_thread(lambda: True)
         gate.open(2)
 
     def release():

@@ -8,7 +8,7 @@ import pytest
 from simpycity.core import FunctionSingle
 
 from simpycity_template.functions.startup import check_functions
-from simpycity_template.simpycity_patches import query as query_patches
+from simpycity_template.simpycity_patches import no_such_function
 
 SCHEMA = """
 CREATE FUNCTION note_add(title text, pages int DEFAULT 1) RETURNS text
@@ -29,7 +29,7 @@ def make_checked(make_manager, dsn, monkeypatch):
     with link, link.cursor() as cursor:
         cursor.execute(SCHEMA)
     link.close()
-    monkeypatch.setattr(query_patches, "_explainers", [])
+    monkeypatch.setattr(no_such_function, "_explainers", [])
     return make_manager
 
 
