@@ -229,7 +229,7 @@ class HelloController(BaseController):
         return 'auth ok'
     def token(self):
         from webhelpers.pylonslib.secure_form import authentication_token
-        return u'%d' % len(authentication_token())
+        return u'%s' % authentication_token().isdigit()
     def page(self):
         c.value = request.params.get('v', u'<\xf6>')
         return render('/page.mako')
