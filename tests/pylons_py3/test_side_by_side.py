@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from zlib import crc32
 
@@ -86,7 +87,15 @@ def as_text(visit):
 
 
 @pytest.fixture(scope="module")
-def modules():
+def temporary(tmp_path_factory):
+    """Where the application keeps its sessions: beside the folders of other tests."""
+    before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("sessions"))
+    yield {**os.environ, "TMPDIR": tempfile.tempdir}
+    tempfile.tempdir = before
+
+
+@pytest.fixture(scope="module")
+def modules(temporary):
     """The modules of `python2`, of which the names are not for all tests."""
     sys.path.insert(0, str(PYTHON2))
     import ask
@@ -147,12 +156,13 @@ def test_each_difference_is_still_one(asked):
 
 @pytest.mark.process
 @pytest.mark.parametrize("name", ["paste", "waitress"])
-def test_the_answers_are_the_same_by_a_real_server(name, modules, visited):
+def test_the_answers_are_the_same_by_a_real_server(name, modules, visited, temporary):
     # What goes wrong is in its errors, too.
     server = subprocess.Popen(
         [sys.executable, "-W", "ignore", str(PYTHON2 / "serve.py"), name],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env=temporary,
     )
     try:
         served = list(modules["ask"].answers(int(server.stdout.readline()), visited[0]))
@@ -180,7 +190,7 @@ def sent(visit, answer):
 
 
 @pytest.fixture(scope="module")
-def python2(pytestconfig):
+def python2(pytestconfig, temporary):
     """Runs a program of Python 2.7 with the packages of that time."""
     # pyenv's own, because its shim in the PATH runs only the version that is chosen.
     homes = [
@@ -200,7 +210,7 @@ def python2(pytestconfig):
         )
         if not (packages / "pylons").exists():
             pytest.skip(f"the packages of Python 2.7 cannot be installed: {done.stderr[-200:]}")
-    environment = {**os.environ, "PYTHONPATH": str(packages)}
+    environment = {**temporary, "PYTHONPATH": str(packages)}
 
     def run(script, given):
         done = subprocess.run(
