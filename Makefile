@@ -58,6 +58,7 @@ bench: $(VENV)/bench.done  ## compare the speed with what people would pick inst
 	$(VENV)/bin/python benchmarks/cost.py
 	$(VENV)/bin/python benchmarks/models.py
 	$(VENV)/bin/python benchmarks/pages.py
+	$(VENV)/bin/python benchmarks/servers.py
 	$(VENV)/bin/python benchmarks/growth.py
 
 lock: $(VENV)/bin/uv  ## write the newest versions of what we install into constraints.txt; KEEP=1 only adds

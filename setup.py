@@ -192,8 +192,10 @@ setup(
         "bench": [
             "Django>=5.2",
             "Flask-SQLAlchemy>=3.1",
+            "gunicorn>=23",
             "matplotlib>=3.9",
             "psycopg[binary,pool]>=3.2",
+            "pyuwsgi>=2.0.28",
             "SQLAlchemy>=2.0",
         ],
         "docs": ["Sphinx>=8", "furo>=2025.7.19"],

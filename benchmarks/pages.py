@@ -33,12 +33,11 @@ from projects import (  # noqa: E402
     answers,
     change,
     create,
-    free_port,
     paster,
     set_up,
-    wait_until,
 )
 from report import publish  # noqa: E402
+from support import free_port, until  # noqa: E402
 
 from simpycity_template import embedded  # noqa: E402
 
@@ -229,14 +228,19 @@ APPLICATIONS = {
 
 
 @contextmanager
-def serving(folder, cores):
-    """Serve the application of ``folder`` on some cores; yields the address of its page."""
+def serving(folder, command):
+    """Serve the application of ``folder``; yields the address of its page.
+
+    Arguments:
+        folder: with its module `wsgi`.
+        command: that serves it, with PORT in the place of the port.
+    """
     port = free_port()
     address = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-c", SERVE, str(port), str(cores)]
-    server = subprocess.Popen(command, cwd=folder)
+    words = [word.replace("PORT", str(port)) for word in command]
+    server = subprocess.Popen(words, cwd=folder)
     try:
-        wait_until(lambda: answers(address) or server.poll() is not None)
+        until(lambda: answers(address) or server.poll() is not None)
         assert server.poll() is None, folder
         yield f"{address}/rows/index"
     finally:
@@ -260,6 +264,14 @@ def ask(page, seconds=SECONDS):
     return float(re.search(r"Requests/sec: +([\d.]+)", done)[1]), after("50%"), after("99%")
 
 
+def prepare(dsn):
+    """Make the function that all call."""
+    connection = psycopg2.connect(dsn)
+    connection.autocommit = True
+    connection.cursor().execute(FUNCTION)
+    connection.close()
+
+
 def compare_pages(dsn, rounds=ROUNDS):
     """By cores, a list of rounds for each application: requests per second, and two latencies."""
     parts = parse_dsn(dsn)
@@ -269,10 +281,7 @@ def compare_pages(dsn, rounds=ROUNDS):
         "url": f"postgresql+psycopg2://{parts['user']}@/{parts['dbname']}?host={parts['host']}",
         **parts,
     }
-    connection = psycopg2.connect(dsn)
-    connection.autocommit = True
-    connection.cursor().execute(FUNCTION)
-    connection.close()
+    prepare(dsn)
     with tempfile.TemporaryDirectory() as directory:
         folders = {}
         for number, (name, make) in enumerate(APPLICATIONS.items()):
@@ -284,16 +293,23 @@ def compare_pages(dsn, rounds=ROUNDS):
 
 def take_turns(folders, cores, rounds):
     """The rounds of each application, all of them served at once on as many ``cores``."""
-    results = {name: [] for name in folders}
     with ExitStack() as servers:
         pages = {}
         for name, folder in folders.items():
-            pages[name] = servers.enter_context(serving(folder, cores))
-            ask(pages[name])  # not counted: the first requests import and compile
-        for number in range(rounds):
-            for name in Random(number).sample([*pages], len(pages)):
-                results[name].append(ask(pages[name]))
-            print(".", end="", flush=True, file=sys.stderr)
+            command = [sys.executable, "-c", SERVE, "PORT", str(cores)]
+            pages[name] = servers.enter_context(serving(folder, command))
+        return ask_in_turns(pages, rounds)
+
+
+def ask_in_turns(pages, rounds):
+    """The rounds of each page, by its name."""
+    results = {name: [] for name in pages}
+    for page in pages.values():
+        ask(page)  # not counted: the first requests import and compile
+    for number in range(rounds):
+        for name in Random(number).sample([*pages], len(pages)):
+            results[name].append(ask(pages[name]))
+        print(".", end="", flush=True, file=sys.stderr)
     return results
 
 
@@ -303,8 +319,11 @@ def beginnings(rounds=BEGINNINGS):
     for _ in range(rounds):
         with tempfile.TemporaryDirectory() as directory:
             began = perf_counter()
-            project = create(Path(directory), "Begin")
+            # Not create(), whose paster has loaded Pylons before.
+            command = [PASTER, "create", "-q", "-t", "simpycity", "--no-interactive", "Begin"]
+            subprocess.run(command, cwd=directory, check=True)
             created.append(perf_counter() - began)
+            project = Path(directory) / "Begin"
             set_up(project)
             later.append(until_it_answers(project))
             forget_translations()
@@ -328,7 +347,7 @@ def until_it_answers(project):
         stderr=subprocess.DEVNULL,
     )
     try:
-        wait_until(lambda: answers(f"http://127.0.0.1:{port}", "/"))
+        until(lambda: answers(f"http://127.0.0.1:{port}", "/"))
         return perf_counter() - began
     finally:
         server.terminate()
@@ -348,21 +367,25 @@ def spread(values, digits=1):
     return f"{middle:.{digits}f} ({low:.{digits}f}-{high:.{digits}f})"
 
 
+def table(results):
+    """The lines of a table: the rounds of each name."""
+    yield f"{'':30}{'requests/s':>15}{'p50 ms':>20}{'p99 ms':>20}"
+    for name, rounds in results.items():
+        rates, half, most = zip(*rounds, strict=True)
+        yield (
+            f"{name:30}{spread(rates, 0):>15}"
+            f"{spread([value * 1e3 for value in half]):>20}"
+            f"{spread([value * 1e3 for value in most]):>20}"
+        )
+
+
 def report(pages, seconds):
     """The tables, as text."""
     lines = []
     if not pages:
         lines += ["The pages were not compared: there is no wrk (Debian's package `wrk`).", ""]
     for title, results in (pages or {}).items():
-        lines += [title, "", f"{'':30}{'requests/s':>15}{'p50 ms':>20}{'p99 ms':>20}"]
-        for name, rounds in results.items():
-            rates, half, most = zip(*rounds, strict=True)
-            lines.append(
-                f"{name:30}{spread(rates, 0):>15}"
-                f"{spread([value * 1e3 for value in half]):>20}"
-                f"{spread([value * 1e3 for value in most]):>20}"
-            )
-        lines.append("")
+        lines += [title, "", *table(results), ""]
     for name, rounds in seconds.items():
         lines.append(f"{name}: {median(rounds):.2f} s ({min(rounds):.2f} to {max(rounds):.2f})")
     return "\n".join(lines)
