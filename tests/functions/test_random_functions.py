@@ -1,11 +1,12 @@
 """Functions at random: what is written is accepted by the check, and a call reaches each argument."""
 
-import ast
+import sys
 
 import psycopg2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from projects import run
 from simpycity.core import Function, FunctionSingle
 
 from simpycity_template.functions.catalogue import Catalogue
@@ -94,11 +95,32 @@ class Everything(frozenset):
 EVERY = Everything()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
-@given(function=functions())
-def test_what_is_written_is_right_and_a_call_reaches_each_argument(
-    link, reached, tmp_path_factory, function
+def test_what_is_written_is_right_and_typed_and_a_call_reaches_each_argument(
+    link, reached, tmp_path
 ):
+    @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(function=functions())
+    def try_one(function):
+        query, text = reaches_each_argument(link, reached, function)
+        number = len(list(tmp_path.glob("*.pyi")))
+        path = tmp_path / f"written{number}.py"
+        made = type(psycopg2)(path.stem)
+        made.__file__ = str(path)
+        path.write_text(text)
+        exec(compile(text, str(path), "exec"), vars(made))
+        catalogue = Catalogue(link, [query.query_base])
+        path.with_suffix(".pyi").write_text(stub(made, link, catalogue))
+
+    try_one()
+    pytest.importorskip("mypy", reason="needs PyPI's mypy")
+    stubs = sorted(path.name for path in tmp_path.glob("*.pyi"))
+    assert len(stubs) >= 25
+    done = run(sys.executable, "-m", "mypy", "--strict", "--no-incremental", *stubs, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def reaches_each_argument(link, reached, function):
+    """Declare a function as it is written, check that, and call it; returns the declaration."""
     name, parameters, by_name = function
     with link, link.cursor() as cursor:
         create(cursor, name, parameters)
@@ -122,10 +144,4 @@ def test_what_is_written_is_right_and_a_call_reaches_each_argument(
     ]
     assert list(row) == wanted
     reached.cleanup()
-    # Its stub is Python.
-    path = tmp_path_factory.mktemp("written") / "written.py"
-    path.write_text(text)
-    made = type(psycopg2)("written")
-    made.__file__ = str(path)
-    exec(compile(text, str(path), "exec"), vars(made))
-    ast.parse(stub(made, link, Catalogue(link, [query.query_base])))
+    return query, text
