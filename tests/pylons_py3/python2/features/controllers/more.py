@@ -172,7 +172,7 @@ class MoreController(BaseController):
         return u' '.join(show(T(x)) for x in [
             url('static', id=3, q=1), url('away', id='x'), url('limited', id=7), url('home', protocol='https'),
             url('home', host='example.com', qualified=True), url('home', _anchor='a'), url(controller='more', action='x', id=u'\u20ac'),
-            url('/a b'), url('edit_item', id=u'\xf6'), url('formatted_item', id=1, format='xml'), url('named', id='a/b?c#d'), url.current(qualified=True)])
+            url('/a b'), url('edit_item', id=u'\xf6'), url('formatted_item', id=1, format='xml'), url('named', id='a/b?c#d'), url.current(qualified=True), url('/x', q=b'b')])
     def urls_current(self):
         return u' '.join(show(T(x)) for x in [
             url.current(_host='example.com'), url.current(_protocol='https'), url.current(_anchor='a x'),
