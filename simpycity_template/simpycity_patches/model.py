@@ -153,13 +153,17 @@ def _columns_of(model: Any, row: Any, method: str) -> dict[str, Any]:
     return columns
 
 
+class _ArgumentByPlace(FunctionError, TypeError):
+    """Simpycity's error, which by itself is no ``Exception``: what handles errors would not catch it."""
+
+
 def _call(model: Any, query: Any, /, *args: Any, **given: Any) -> Any:
     """Call a query as a method of a model, whose attributes are the arguments that are not given.
 
     What the model has not, either, is not sent, so its default applies.
     """
     if args:
-        raise FunctionError(f"{called(query)} of a model takes its arguments by name only")
+        raise _ArgumentByPlace(f"{called(query)} of a model takes its arguments by name only")
     if simpycity_config.debug:
         print(f"{called(query)} of {type(model).__name__} is called with {given!r}")
     for name in query.args:
