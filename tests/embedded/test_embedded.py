@@ -487,7 +487,11 @@ def test_a_directory_deleted_under_its_server_is_set_up_again(use, home):
     )
     user.dsn()
     old = psutil.Process(postmaster(home))
-    old.suspend()  # else it would write while the directory is being deleted
+    # Else they would write while the directory is being deleted; the first of them starts no others.
+    old.suspend()
+    children = old.children(recursive=True)
+    for process in children:
+        process.suspend()
     shutil.rmtree(home)
     user.process.stdin.write("again\n")
     user.process.stdin.flush()
@@ -495,7 +499,8 @@ def test_a_directory_deleted_under_its_server_is_set_up_again(use, home):
     # The old keeper has nothing to wait for any more, and leaves the new server alone.
     until(lambda: len(keepers(home)) == 1)
     assert execute(dsn, "SELECT 1") == [(1,)]
-    old.kill()  # within a minute it would notice by itself
+    for process in (old, *children):  # within a minute they would notice by themselves
+        process.kill()
 
 
 # Directories

@@ -90,6 +90,7 @@ def test_a_daemon_serves_also_when_it_was_killed_until_it_is_stopped(daemon):
 def test_why_a_daemon_cannot_listen_is_in_its_log(daemon):
     with socket.create_server(("127.0.0.1", daemon.port)):
         assert daemon.type(START.replace("--monitor-restart ", "")).returncode == 0
-        until(lambda: not daemon.processes())
+        until(lambda: daemon.log().count("\n") > 1)
     assert daemon.log().splitlines()[1].startswith("The server cannot listen (host = 127.0.0.1, ")
+    until(lambda: not daemon.processes())
     assert daemon.type(STATUS).returncode == 1
