@@ -17,9 +17,7 @@ PostgreSQL's own defaults are kept, fsync among them: what was committed survive
 
 import fcntl
 import importlib.util
-import logging
 import os
-import pwd
 import re
 import shutil
 import subprocess
@@ -27,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +33,9 @@ import psycopg2
 from psycopg2 import sql
 from psycopg2.extensions import connection, libpq_version, make_dsn
 
-from simpycity_template.embedded import keeper, owned
-
-log = logging.getLogger(__name__)
+from simpycity_template.embedded import keeper
+from simpycity_template.embedded.home import open_home
+from simpycity_template.embedded.owned import Folder
 
 VERSION = "18"
 SUPERUSER = "postgres"
@@ -98,7 +96,7 @@ def dsn(directory: str | os.PathLike[str], database: str) -> str:
         with closing(server.join()) as link:
             _create_database(link, database)
             info = link.info
-            return make_dsn(host=info.host, port=info.port, dbname=database, **_HERE)
+            return make_dsn(host=info.host, port=info.port, dbname=database, **server.here)
     except OSError as error:
         raise EmbeddedServerError(
             f"The embedded PostgreSQL cannot use {error.filename or server.home}: "
@@ -132,9 +130,9 @@ def _create_database(link: connection, name: str) -> None:
             cursor.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
 
-def _lock(path: Path, operation: int, owner: int | None) -> int:
-    """Lock the file ``path`` until every copy of the returned descriptor is closed."""
-    descriptor = owned.open_file(path, os.O_RDONLY | os.O_CREAT, owner)
+def _lock(folder: Folder, name: str, operation: int) -> int:
+    """Lock a file until every copy of the returned descriptor is closed."""
+    descriptor = folder.made_file(name)
     try:
         fcntl.flock(descriptor, operation)
     except BaseException:
@@ -144,8 +142,7 @@ def _lock(path: Path, operation: int, owner: int | None) -> int:
 
 
 @contextmanager
-def _locked(path: Path, operation: int, owner: int | None) -> Iterator[int]:
-    descriptor = _lock(path, operation, owner)
+def _opened(descriptor: int) -> Iterator[int]:
     try:
         yield descriptor
     finally:
@@ -161,40 +158,38 @@ class _Server:
         self.cluster = home / "cluster"
         self.log = home / "log"
         self.refusal = ""  # why the last attempt to connect failed
+        self.folder: Folder  # home, open
         self.account: dict[str, Any] = {}  # of the server's processes, as arguments of subprocess
+        self.here = _HERE
 
     def join(self) -> connection:
         """Return a superuser's connection to the server, which now runs until we end."""
-        if os.geteuid() == 0:
-            owned.refuse_links(self.home)
-        self.home.mkdir(parents=True, exist_ok=True)
-        self._choose_account()
-        self._hold()
-        with _locked(self.home / "start.lock", fcntl.LOCK_EX, self.owner) as descriptor:
-            # First of all, in case we are killed while we start the server.
-            self._ensure_keeper()
-            link = self._connect()
-            if link is None:
-                self._start(descriptor)
-                link = self._wait_for_connection()
+        self.folder, account = open_home(self.home, self.programs)
+        if account is not None:
+            # The account may lead us to another server, which would take us for root.
+            self.here = {**_HERE, "requirepeer": account.pw_name}
+            self.account = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        with self.folder:
+            self._hold()
+            with _opened(_lock(self.folder, "start.lock", fcntl.LOCK_EX)) as descriptor:
+                # First of all, in case we are killed while we start the server.
+                self._ensure_keeper()
+                link = self._connect()
+                if link is None:
+                    self._start(descriptor)
+                    link = self._wait_for_connection()
         return link
-
-    @property
-    def owner(self) -> int | None:
-        """Whose files we take besides root's; None where we are not root."""
-        return self.account.get("user")
 
     def _hold(self) -> None:
         """Keep the server from being stopped before this process ends.
 
         Waits while it is being stopped because the processes before this one have ended.
         """
-        path = self.home / "users.lock"
         held = _in_use.get(self.home)
-        if held is not None and keeper.is_file(held, path):
+        if held is not None and keeper.is_file(held, "users.lock", self.folder.descriptor):
             return
         # New; or the directory was deleted under us, and the lock that we hold means nothing.
-        descriptor = _lock(path, fcntl.LOCK_SH, self.owner)
+        descriptor = _lock(self.folder, "users.lock", fcntl.LOCK_SH)
         stale = _in_use.pop(self.home, None)
         if stale is not None:
             os.close(stale)
@@ -206,15 +201,23 @@ class _Server:
         # sys.executable is not Python. The keeper must not inherit our output: who reads that to
         # its end would wait for the keeper.
         python = os.path.join(sys.prefix, "bin", "python3")
-        lock, null = self.home / "keeper.lock", subprocess.DEVNULL
-        alone = fcntl.LOCK_EX | fcntl.LOCK_NB
-        with suppress(BlockingIOError), _locked(lock, alone, self.owner) as descriptor:
+        null, alone = subprocess.DEVNULL, fcntl.LOCK_EX | fcntl.LOCK_NB
+        account = self.account or {"user": os.geteuid(), "group": os.getegid()}
+        with ExitStack() as opened:
+            try:
+                locks = [opened.enter_context(_opened(_lock(self.folder, "keeper.lock", alone)))]
+            except BlockingIOError:
+                return
+            for name in ("users.lock", "start.lock"):
+                locks.append(opened.enter_context(_opened(self.folder.file(name))))
+            descriptors = [self.folder.descriptor, *locks]
+            numbers = [*descriptors, account["user"], account["group"]]
             subprocess.run(
                 [
                     python, "-I", "-S", keeper.__file__,
-                    str(descriptor), self.home, self.programs / "pg_ctl",
+                    self.home, self.programs / "pg_ctl", *map(str, numbers),
                 ],
-                pass_fds=[descriptor], check=True, stdin=null, stdout=null, stderr=null,
+                pass_fds=descriptors, check=True, stdin=null, stdout=null, stderr=null,
             )  # fmt: skip
 
     def _connect(self) -> connection | None:
@@ -223,7 +226,7 @@ class _Server:
             port, folder = self._postmaster()[3:5]
             host = self.cluster / folder
             return psycopg2.connect(
-                make_dsn(host=host, port=port, dbname="postgres", connect_timeout=10, **_HERE)
+                make_dsn(host=host, port=port, dbname="postgres", connect_timeout=10, **self.here)
             )
         except (FileNotFoundError, ValueError, psycopg2.OperationalError) as error:
             self.refusal = str(error).strip()
@@ -249,7 +252,7 @@ class _Server:
     def _start(self, start_lock: int) -> None:
         """Start the server, after making its cluster if there is none."""
         self._check_version()
-        if not self.cluster.exists():
+        if not self.folder.has("cluster"):
             self._init_cluster(start_lock)
         elif self._runs_after_crash():
             return
@@ -273,7 +276,7 @@ class _Server:
     def _written(self) -> bytes:
         """Return what is in the log."""
         try:
-            return owned.read(self.log, self.owner)
+            return self.folder.read("log")
         except FileNotFoundError:
             return b""
 
@@ -283,13 +286,12 @@ class _Server:
         Raises:
             FileNotFoundError: there is none, or no cluster.
         """
-        owned.check_folder(self.cluster, self.owner)
-        return owned.read(self.cluster / "postmaster.pid", self.owner).decode().splitlines()
+        with self.folder.folder("cluster") as cluster:
+            return cluster.read("postmaster.pid").decode().splitlines()
 
     def _init_cluster(self, start_lock: int) -> None:
         """Make the cluster, whole or not at all."""
-        new = self.home / "cluster.new"
-        self._remove(new.name)  # of an initdb that was killed
+        self._remove("cluster.new")  # of an initdb that was killed
         # PostgreSQL's own locale, so that the data does not depend on the system's libraries.
         done = self._run(
             start_lock, "initdb", "--pgdata=cluster.new", f"--username={SUPERUSER}",
@@ -301,13 +303,13 @@ class _Server:
                 f"The embedded PostgreSQL could not be set up in {self.home}: "
                 f"{_reason(done.stderr)}."
             )
-        new.rename(self.cluster)
+        self.folder.rename("cluster.new", "cluster")
 
     def _check_version(self) -> None:
-        if not self.cluster.exists():
+        if not self.folder.has("cluster"):
             return
-        owned.check_folder(self.cluster, self.owner)
-        found = owned.read(self.cluster / "PG_VERSION", self.owner).decode().strip()
+        with self.folder.folder("cluster") as cluster:
+            found = cluster.read("PG_VERSION").decode().strip()
         if found != VERSION:
             raise EmbeddedServerError(
                 f"{self.cluster} holds the data of PostgreSQL {found}, and the embedded server is "
@@ -334,7 +336,7 @@ class _Server:
             process.kill()
         psutil.wait_procs(left, timeout=START_TIMEOUT)
         for folder in lines[4:5]:
-            keeper.remove_socket_folder(folder, self.owner)
+            keeper.remove_socket_folder(folder, self.account.get("user"))
         self._remove("cluster/postmaster.pid", f"cluster/{SOCKET}.lock")
         return False
 
@@ -350,7 +352,7 @@ class _Server:
         try:
             return (
                 process.name() == "postgres"
-                and process.uids().real == (self.owner or os.geteuid())
+                and process.uids().real == self.account.get("user", os.geteuid())
                 and self.cluster.samefile(process.cwd())
             )
         except (psutil.Error, OSError):
@@ -366,26 +368,6 @@ class _Server:
             os.chown(folder, self.account["user"], self.account["group"])
         return folder
 
-    def _choose_account(self) -> None:
-        """Choose the account of the server's processes; ours where we are not root.
-
-        PostgreSQL refuses to run as root. Root's server runs as the owner of the directory or,
-        where that is root, too, of the nearest folder around it that is somebody's; else as
-        nobody.
-        """
-        if os.geteuid() != 0:
-            return
-        entry = pwd.getpwnam("nobody")
-        for folder in (self.home, *self.home.parents):
-            if owner := folder.stat().st_uid:
-                with suppress(KeyError):
-                    entry = pwd.getpwuid(owner)
-                    break
-        owned.take(self.home, entry.pw_uid, entry.pw_gid)
-        for folder in (*self.home.parents, self.programs, *self.programs.parents):
-            _let_in(folder, entry)
-        self.account = {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-
     def _run(
         self, start_lock: int, program: str, *arguments: str
     ) -> subprocess.CompletedProcess[bytes]:
@@ -399,19 +381,6 @@ class _Server:
             stdin=start_lock, cwd=self.home, env={**os.environ, "LC_ALL": "C"},
             capture_output=True, check=False, **self.account,
         )  # fmt: skip
-
-
-def _let_in(folder: Path, account: pwd.struct_passwd) -> None:
-    """Let ``account`` pass through ``folder``, without seeing what is in it."""
-    status = folder.stat()
-    if status.st_uid != account.pw_uid and not status.st_mode & 0o001:
-        folder.chmod(status.st_mode & 0o7777 | 0o001)
-        log.warning(
-            "PostgreSQL, which runs as %s because it refuses to run as root, may now pass through "
-            "%s (chmod o+x)",
-            account.pw_name,
-            folder,
-        )
 
 
 def _reason(output: bytes) -> str:

@@ -1,72 +1,70 @@
 """Stops an embedded PostgreSQL server when the last process that used it has ended.
 
-Run by the package beside it as a program of its own: python keeper.py KEEPER_LOCK HOME PG_CTL.
-It leaves its terminal and its parent behind, so neither Ctrl-C nor the end of the process that
-happened to start it touches it.
+Run by the package beside it as a program of its own, as its last line shows. It leaves its terminal
+and its parent behind, so neither Ctrl-C nor the end of the process that happened to start it touches it.
 """
 
 import fcntl
 import os
 import re
-import stat
 import sys
 
 # As tempfile.mkdtemp names those that are made for sockets.
 SOCKET_FOLDER = re.compile(r"/tmp/simpycity-[a-z0-9_]+")
 
 
-def is_file(descriptor: int, path: "str | os.PathLike[str]") -> bool:
-    """Tell whether ``descriptor`` is the file that is now at ``path``."""
+def is_file(descriptor: int, name: str, folder: "int | None" = None) -> bool:
+    """Tell whether ``descriptor`` is the file that has now this name in an open folder, or in ours."""
     try:
-        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+        return os.path.samestat(os.fstat(descriptor), os.stat(name, dir_fd=folder))
     except OSError:
         return False
 
 
-def main(keeper_lock: str, home: str, pg_ctl: str) -> None:
-    """Wait until nobody uses the server of ``home``, then stop it.
+def main(
+    pg_ctl: str, home: int, keeper_lock: int, users_lock: int, start_lock: int, uid: int, gid: int
+) -> None:
+    """Wait until nobody uses the server of a directory, then stop it.
 
-    ``keeper_lock`` is the descriptor of keeper.lock, which we were given locked.
+    Arguments:
+        pg_ctl: the path of PostgreSQL's program.
+        home: a descriptor of the directory.
+        keeper_lock: a descriptor of keeper.lock, which we were given locked.
+        users_lock: one of users.lock, of our own.
+        start_lock: one of start.lock, of our own.
+        uid: the account of the server.
+        gid: the group of that account.
     """
-    path = os.path.join(home, "users.lock")
-    users = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    os.fchdir(home)
+    if os.geteuid() == 0:
+        # What is in the directory is the account's, and may be anything.
+        os.setgroups([])
+        os.setgid(gid)
+        os.setuid(uid)
     if os.fork():
         os._exit(0)
     os.setsid()
-    os.chdir("/")
-    fcntl.flock(users, fcntl.LOCK_EX)
+    fcntl.flock(users_lock, fcntl.LOCK_EX)
     try:
-        # If the directory was deleted, its server ends by itself, and the server of a new
-        # directory with the same name is another keeper's.
-        if is_file(users, path):
+        # If the directory was deleted, its server ends by itself.
+        if is_file(users_lock, "users.lock"):
             # A pg_ctl may still be starting the server for a user that was killed.
-            start = os.open(os.path.join(home, "start.lock"), os.O_RDONLY | os.O_NOFOLLOW)
-            fcntl.flock(start, fcntl.LOCK_EX)
-            stop(os.path.join(home, "cluster"), pg_ctl)
+            fcntl.flock(start_lock, fcntl.LOCK_EX)
+            stop(pg_ctl)
     finally:
         # Before users.lock: its next holder has to find that there is no keeper any more.
-        os.close(int(keeper_lock))
+        os.close(keeper_lock)
 
 
-def stop(cluster: str, pg_ctl: str) -> None:
-    """Stop the server of ``cluster``, and remove the folder made for its socket if there is one."""
-    if os.geteuid() == 0:
-        # First of all: what is in the cluster is the account's, and may be anything.
-        owner = os.lstat(cluster)
-        if not stat.S_ISDIR(owner.st_mode) or owner.st_uid == 0:
-            return
-        os.setgroups([])
-        os.setgid(owner.st_gid)
-        os.setuid(owner.st_uid)
+def stop(pg_ctl: str) -> None:
+    """Stop the server, and remove the folder made for its socket if there is one."""
     try:
-        with open(os.path.join(cluster, "postmaster.pid")) as file:
+        with open("cluster/postmaster.pid") as file:
             folder = file.read().splitlines()[4]
     except FileNotFoundError:
         return  # it did not start
     # The next user waits for the lock already, so clients that are no users are not waited for.
-    os.spawnl(
-        os.P_WAIT, pg_ctl, "pg_ctl", "stop", "--pgdata", cluster, "--mode", "fast", "--silent"
-    )
+    os.spawnl(os.P_WAIT, pg_ctl, "pg_ctl", "stop", "--pgdata=cluster", "--mode=fast", "--silent")
     remove_socket_folder(folder)
 
 
@@ -96,4 +94,5 @@ def remove_socket_folder(folder: str, owner: "int | None" = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    # The first argument is the path of the directory, for who reads a list of processes.
+    main(sys.argv[2], *map(int, sys.argv[3:]))
