@@ -264,6 +264,20 @@ def imported(text):
                 yield from (f"{module}.{name}.{one}" for one in used if hasattr(home, one))
 
 
+def test_each_promise_has_functions_and_tests_that_are_there():
+    promises = re.split(r"\n *(?=\d+  )", simpycity_template.__doc__)[1:]
+    page = (ROOT / "docs/promises.rst").read_text()
+    assert len(promises) == len(re.findall(r"(?m)^\d+\. ", page))
+    for promise in promises:
+        named = re.findall(r"(\S+\.py):\s+(.+)", promise)
+        assert {file.startswith("tests/") for file, _ in named} == {True, False}, promise
+        for file, names in named:
+            folder = ROOT if file.startswith("tests/") else ROOT / "simpycity_template"
+            text = (folder / file).read_text()
+            for name in re.findall(r"(\w+)\(\)", names):
+                assert f"def {name}(" in text, f"{promise}: no {name}() in {file}"
+
+
 def test_every_file_that_is_named_is_there():
     named = {
         (page, name)
