@@ -670,7 +670,9 @@ class TestLostConnections:
         assert notes() == [3]
 
     @pytest.mark.parametrize("end", ["tpc_commit", "tpc_prepare"])
-    def test_so_does_one_of_a_two_phase_transaction(self, manager, kill, end):
+    def test_a_two_phase_commit_without_an_answer_leaves_the_outcome_unknown(
+        self, manager, kill, end
+    ):
         link = manager.handle().conn
         link.tpc_begin(link.xid(1, "one", "two"))
         kill(backend())
@@ -691,7 +693,7 @@ class TestLostConnections:
         lambda manager: manager.handle().conn.commit,
         lambda manager: Raw("COMMIT"),
     ])  # fmt: skip
-    def test_a_commit_that_is_interrupted_says_so_too(
+    def test_a_commit_that_is_interrupted_leaves_the_outcome_unknown(
         self, manager, notes, witness_in, interrupt_greenlet, end
     ):
         at_commit(witness_in, "pg_sleep(1)")
@@ -730,7 +732,9 @@ class TestLostConnections:
             assert backend()
 
     @pytest.mark.parametrize("fresh", [0, 60])
-    def test_so_is_one_that_a_handle_executes(self, manager, kill, monkeypatch, fresh):
+    def test_a_statement_of_a_handle_that_was_never_sent_is_sent_again(
+        self, manager, kill, monkeypatch, fresh
+    ):
         monkeypatch.setattr(merging, "ALIVE_BYPASS_WINDOW", fresh)
         session = backend()
         manager.commit()
@@ -1044,7 +1048,9 @@ class TestScopes:
         assert "without cleanup()" in caplog.text
         assert "test_manager.py:" in caplog.text
 
-    def test_it_does_so_too_where_somebody_keeps_its_exception(self, manager, notes, kill):
+    def test_a_thread_that_dies_gives_it_back_where_somebody_keeps_its_exception(
+        self, manager, notes, kill
+    ):
         kept = []
 
         def work():

@@ -252,7 +252,7 @@ class TestSessionState:
         fresh = dict(timeout="0", role="postgres", no_table=True)
         assert left == {**fresh, "locks": 0, "channels": 0, "statements": 0, "cursors": 0}
 
-    def test_but_what_a_rollback_does_not_end_survives_as_the_pages_say(self, manager):
+    def test_with_the_default_what_a_rollback_does_not_end_survives_as_the_pages_say(self, manager):
         for sql in ("SELECT pg_advisory_lock(7)", "PREPARE statement AS SELECT 1"):
             Raw(sql)()
         manager.cleanup()

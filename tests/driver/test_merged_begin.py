@@ -506,7 +506,7 @@ class TestAfterATransactionThatWasEndedAsSql:
         assert notes() == []
 
     @pytest.mark.parametrize("handle", ["default", "shown", "setting", "opened"], indirect=True)
-    def test_nor_a_large_object(self, notes, handle):
+    def test_no_large_object_is_kept_that_nobody_committed(self, notes, handle):
         handle.execute("COMMIT")
         large = handle.conn.lobject(mode="w")
         handle.rollback()
@@ -515,7 +515,9 @@ class TestAfterATransactionThatWasEndedAsSql:
 
     @pytest.mark.parametrize("handle", ["default", "shown", "setting", "opened"], indirect=True)
     @pytest.mark.parametrize("kept", [extensions.cursor, DictCursor])
-    def test_nor_by_a_cursor_of_psycopg2s_that_somebody_kept(self, notes, handle, kept):
+    def test_nothing_is_committed_by_a_cursor_of_psycopg2_that_somebody_kept(
+        self, notes, handle, kept
+    ):
         cursor = kept(handle.conn)
         for end in ("COMMIT", "ROLLBACK"):
             handle.execute("SELECT 1")
@@ -694,7 +696,7 @@ class TestErrorsInTheFirstStatement:
         lambda handle: handle.cursor(name="numbers"),
         lambda handle: handle.conn.lobject(),
     ])  # fmt: skip
-    def test_so_does_one_that_breaks_while_psycopg2_is_told_of_it(
+    def test_a_connection_that_breaks_as_psycopg2_takes_over_breaks_it_too(
         self, manager, notes, witness, ask
     ):
         insert(1)

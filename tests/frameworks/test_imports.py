@@ -28,7 +28,7 @@ def python(program):
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
 
 
-def test_the_heart_imports_no_framework():
+def test_the_middleware_imports_no_framework():
     program = (
         "import sys, simpycity_template.frameworks, simpycity_template.middleware\n"
         f"print([name for name in {FRAMEWORKS} if name in sys.modules])"

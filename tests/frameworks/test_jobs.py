@@ -177,7 +177,7 @@ def test_a_script_leaves_nothing(project, sessions):
     assert sessions.are_gone()
 
 
-def test_nor_does_the_interactive_interpreter(project, sessions):
+def test_the_interactive_interpreter_leaves_nothing(project, sessions):
     printed = project.run("-i", "-q", typed=INTERACTIVE)
     assert "(1, 'sessions')" in printed
     assert "['idle']" in printed

@@ -80,7 +80,9 @@ def test_what_a_listener_does_at_checkout_belongs_to_the_transaction(manager):
 
 
 @pytest.mark.parametrize("level", ["autocommit", "read committed", "serializable"])
-def test_also_where_the_transaction_has_a_level_of_its_own(manager, level):
+def test_what_a_listener_does_at_checkout_belongs_to_a_transaction_with_its_own_level(
+    manager, level
+):
     levels = []
 
     def tell_who(event):

@@ -51,7 +51,7 @@ def test_after_an_sql_error_the_last_frame_is_the_applications(manager, work):
     assert last_line(raised.value) == (__file__, work.__name__)
 
 
-def test_so_it_is_where_cleanup_ends_the_work(manager):
+def test_after_cleanup_the_last_frame_is_the_applications(manager):
     with pytest.raises(psycopg2.Error) as raised:
         try:
             call_a_function(manager)
