@@ -24,10 +24,10 @@ _LOST = (
 
 
 def check_before_end(connection: "Connection") -> None:
-    """Look whether the server is there still, before a COMMIT is sent or psycopg2 takes over.
+    """Look whether the server is still there, before a COMMIT is sent or psycopg2 takes over.
 
-    A server may have ended the session while nobody asked it for anything. Now that is known to
-    have ended the transaction; a COMMIT without an answer would leave it open.
+    The server may have ended the session since the last statement. If that is found before COMMIT is
+    sent, nothing was committed; if COMMIT gets no answer, nobody knows what happened.
 
     Raises:
         TransactionLost: the server has ended the session.
@@ -42,10 +42,10 @@ def check_before_end(connection: "Connection") -> None:
 
 
 def check_after_commit(connection: "Connection", error: BaseException) -> None:
-    """After ``error`` of a COMMIT: raise another where nobody can know what became of it.
+    """Raise another error where a COMMIT failed with ``error`` and nobody can know its outcome.
 
-    An exception that is not psycopg2's, a greenlet's timeout for example, stays what it is; later
-    statements get ``TransactionLost``.
+    An exception that is not psycopg2's, as a greenlet's timeout, is left to the caller, who raises it
+    again; later statements get ``TransactionLost``.
 
     Raises:
         psycopg2.errors.TransactionResolutionUnknown: the connection broke meanwhile.

@@ -1,6 +1,6 @@
 """Web frameworks and workers: a few lines each, on the hooks that they offer.
 
-None is imported unless an application asks for it. They know the heart, which knows none of them.
+None is imported unless an application imports it. They import the manager, which imports none of them.
 """
 
 from collections.abc import Iterator, Mapping

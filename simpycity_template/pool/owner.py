@@ -1,7 +1,7 @@
-"""Who has a connection now.
+"""Who has a connection now. Listeners and messages call an owner a holder.
 
-An owner is a record. It knows its thread and its scope's label, and refers to no scope: whoever
-lists the owners must not keep a dead thread's scope alive.
+An owner is a record. It has its thread and its scope's label, and refers to no scope, because a list
+of owners must not keep the scope of a thread that has ended.
 """
 
 import sys
@@ -47,7 +47,7 @@ class Owner:
         dsn: of another database than the pool's; None for the pool's.
         isolation_level: of its transactions; None for the pool's.
         connection: what it has; None until it has one.
-        served: set when it need not wait any more; None where it did not have to wait.
+        served: an event that is set when it has to wait no longer; None where it never waited.
     """
 
     __slots__ = (

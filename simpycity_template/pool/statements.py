@@ -1,6 +1,7 @@
-"""The events of what happens inside a scope: that a transaction begins, and each statement.
+"""Calls the listeners to what happens inside a scope: ``begin`` and ``statement``.
 
-A connection refers to this only while somebody listens, so a statement costs nothing else.
+A connection refers to this only while somebody listens, so without a listener a statement costs no
+more.
 """
 
 from collections.abc import Callable
@@ -56,12 +57,13 @@ class Statements:
         """Send the last statement of ``owner``, and call the listeners of it.
 
         Arguments:
-            owner, connection: whose.
-            cursor: that has the result.
-            send: sends it.
+            owner: whose statement it is.
+            connection: of the owner.
+            cursor: the one that has the result.
+            send: a function that sends the statement.
 
         Returns:
-            what ``send`` does.
+            what ``send`` returns.
         """
         self.begin(owner, connection)
         if not self._events.listens_to("statement"):

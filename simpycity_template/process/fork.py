@@ -1,4 +1,4 @@
-"""Tells who asks for it that this process is a new child of fork()."""
+"""Calls functions in each child process of fork(), as soon as it has begun."""
 
 import os
 import sys
@@ -16,10 +16,10 @@ def after_in_child(hook: Callable[[], None]) -> None:
 
 
 def _after_in_worker(uwsgi: Any, hook: Callable[[], None]) -> None:
-    """uWSGI forks its workers without a word to Python, but has a place for one hook."""
+    """uWSGI forks its workers without telling Python, but calls one hook in each of them."""
     if uwsgi.masterpid():
         try:
-            # Whoever imports it takes the place, and shares it. So it has to be ours as well.
+            # When it is imported, it becomes that one hook, and it calls all that are given to it.
             import uwsgidecorators
         except ImportError:
             pass

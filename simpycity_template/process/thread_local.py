@@ -8,10 +8,11 @@ T = TypeVar("T")
 
 
 class PerThread(Generic[T]):
-    """One object for each thread, and right also where gevent replaces ``threading.local`` later.
+    """One object for each thread, also where gevent replaces ``threading.local`` later.
 
-    gunicorn's gevent worker does: with ``--preload`` the application is imported before. One made
-    before is shared by all greenlets of a thread, and so would be the scopes kept in it.
+    gunicorn's gevent worker replaces it after the application was imported, where it runs with
+    ``--preload``. A ``threading.local`` from before that is the same for all greenlets of a thread,
+    so they would share their scopes. Therefore a new one is made when it was replaced.
     """
 
     __slots__ = ("_base", "_local", "_make")

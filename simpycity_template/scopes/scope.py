@@ -14,7 +14,7 @@ class Scope:
         several: whether its thread may have more than one connection now.
         begun: whether somebody began it; False where a thread's first use did.
         ended: whether it was left for good, perhaps by another thread.
-        thread: that has entered it last.
+        thread: the one that entered it last.
         checkouts: its connections, by the key of their handle.
     """
 
@@ -54,7 +54,7 @@ class Scope:
             checkout.ended_elsewhere = True
 
     def has_ended(self) -> TransactionLost:
-        """The error of work that goes on in a scope which was ended elsewhere."""
+        """Return the error that work gets in a scope which was ended in another thread."""
         return TransactionLost(
             f"scope {self.label!r} was ended in another thread while this one is still in it, and "
             "its transaction was rolled back: end a scope in the thread that began it, or call "

@@ -1,10 +1,10 @@
-"""A wait for oneself: a statement that waits for a lock which another scope of its own thread holds.
+"""Ends a statement that waits for a lock which its own thread holds, in another scope.
 
-A test that changes a row and then asks the page that changes it, too; a task that an eager worker runs
-inside its caller; a nested block. The thread waits, so it cannot end the transaction it waits for, and
-PostgreSQL sees no deadlock: one of the two sessions is just idle. So whoever takes a second connection
-in a thread is looked after: while one of its connections waits for the server, another one, which the
-thread cannot use meanwhile, asks who blocks it.
+Examples: a test changes a row, and then asks for a page that changes it, too; an eager worker runs a
+task inside its caller; one ``scope()`` block is inside another. The thread waits, so it cannot end the
+transaction that holds the lock. PostgreSQL finds no deadlock, because the other session is only idle.
+So connections are watched where a thread has more than one: while one of them waits for the server,
+another one, which the thread cannot use meanwhile, asks the server who blocks it.
 """
 
 import logging
@@ -38,7 +38,7 @@ class SelfWaits:
     """One daemon thread for the process, which looks only while a thread has two connections.
 
     Attributes:
-        watched: the owners that it looks after, by their thread.
+        watched: the owners whose connections it looks at, by their thread.
         looks: how often it has looked.
     """
 
@@ -54,7 +54,7 @@ class SelfWaits:
         self._once = threading.Lock()
 
     def watch(self, owners: Iterable[Owner], thread: threading.Thread) -> None:
-        """Look after connections until only one of them is left.
+        """Watch connections until only one of them is left.
 
         Arguments:
             owners: of one thread.

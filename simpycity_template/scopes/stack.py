@@ -1,4 +1,4 @@
-"""The scopes that a thread is in, and who ends which."""
+"""The scopes that a thread is in, and which of them ends when."""
 
 import sys
 import threading
@@ -13,8 +13,9 @@ from simpycity_template.scopes.scope import Scope
 class Stack(list[Scope]):
     """The scopes that one thread is in, the current one last.
 
-    Nothing else refers to this list, so it is freed when its thread ends, and gives the connections
-    back. A scope alone would not do: the traceback of an exception that somebody keeps may keep it.
+    Only the thread refers to this list. So the list is freed when the thread ends, and gives the
+    connections back. A scope could not do that: the traceback of an exception may refer to the scope,
+    and somebody may keep the exception.
 
     Attributes:
         thread: whose it is.
@@ -33,7 +34,7 @@ class Stack(list[Scope]):
         return scope
 
     def forget_ended(self) -> None:
-        """Keep no more than one of the scopes that were ended elsewhere, for who goes on in it."""
+        """Keep only the last of the scopes that were ended elsewhere; work in it gets an error."""
         while len(self) > 1 and self[-1].ended and self[-2].ended:
             del self[-2]
 
@@ -46,8 +47,8 @@ class Stack(list[Scope]):
 class Stacks(PerThread[Stack]):
     """The scopes of a manager: of each thread, or of each greenlet, its own.
 
-    No frame that may raise keeps a stack: whoever keeps the exception would keep a dead thread's
-    scopes.
+    A frame that may raise must not have a stack in a variable, hence each ``del stack``: an exception
+    refers to its frames, so somebody who keeps it would keep the scopes of a thread that has ended.
 
     Attributes:
         name: the manager's.
@@ -77,7 +78,7 @@ class Stacks(PerThread[Stack]):
         return [one for scope in self.get() for one in list(scope.checkouts.values())]
 
     def enter(self, scope: Scope) -> None:
-        """Make ``scope`` the current one of this thread; the one there was waits."""
+        """Make ``scope`` the current one of this thread; the one before it waits."""
         stack = self.get()
         if stack and stack[-1].ended:
             stack.forget_ended()
