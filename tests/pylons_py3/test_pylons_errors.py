@@ -104,3 +104,10 @@ def test_an_error_of_several_lines_is_answered_and_mailed():
     assert "An error occurred." in page
     assert mail["Subject"] == "ValueError: a Bcc: x@y.example b c d"
     assert mail["Bcc"] is None
+
+
+def test_greenlets_that_would_share_a_request_are_refused(monkeypatch):
+    app = TestApp(RegistryManager(lambda environ, start_response: pytest.fail("it was called")))
+    monkeypatch.setattr("threading.local", type("local", (), {}))
+    with pytest.raises(RuntimeError, match="before all that loads the application"):
+        app.get("/")

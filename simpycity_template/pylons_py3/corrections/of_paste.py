@@ -90,6 +90,21 @@ CORRECTIONS = [
         old="raise TypeError(\n                    'No object (name: %s)",
         new="raise _NotThere(\n                    'No object (name: %s)",
     ),
+    Correction(
+        "where requests are kept",
+        "paste.registry",
+        why="gevent replaces it, which is too late for a module that has it already; see below.",
+        old="import paste.util.threadinglocal as threadinglocal;",
+        new="import paste.util.threadinglocal as threadinglocal; "
+        "from simpycity_template.pylons_py3.greenlets import refuse_late_greenlets;",
+    ),
+    Correction(
+        "greenlets that share a request",
+        "paste.registry",
+        why="Visitors got each other's request and session, without an error as a rule.",
+        old="app_iter = None\n        reg = ",
+        new="app_iter = refuse_late_greenlets()\n        reg = ",
+    ),
     # Paths are text of WSGI, of which each character stands for a byte (PEP 3333).
     Correction(
         "the path of a request",
