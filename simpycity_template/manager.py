@@ -127,7 +127,8 @@ class Manager:
     def open(self, isolation_level: int | str | None = None) -> Handle:
         """Return one more handle, with a connection and a transaction of its own.
 
-        It is freed with the scope, or before that with its ``close()``.
+        It is freed with the scope, or before that with its ``close()``; where nobody has it any more,
+        when its thread takes another one.
 
         Arguments:
             isolation_level: as psycopg2 numbers or names them; 0 is autocommit.
@@ -282,6 +283,8 @@ class Manager:
             raise scope.has_ended()
         checkout = scope.checkouts.get(handle.key)
         if checkout is None:
+            if scope.several:
+                self.scopes.release_dropped()
             # Two frames, this one and that of Owner.
             checkout = Checkout(scope.label, scope.thread, handle.dsn, handle.isolation_level, 2)
             checkout.acquire(self._pool or self._new_pool(), scope, handle)

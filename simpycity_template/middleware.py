@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from simpycity_template.manager import Manager
-from simpycity_template.scopes.request import RequestScope, StreamedBody, is_complete
+from simpycity_template.scopes.request import RequestScope, UnclosedBody, is_complete
 
 COMPUTED = "simpycity.computed"
 """Key of the environ: a framework puts the manager there whose scope the response does not need any
@@ -47,4 +47,4 @@ def respond_in_scope(
     if environ.get(COMPUTED) is manager:
         # It stays a stream, because what is called when it is closed may query.
         request.close()
-    return StreamedBody(body, request)
+    return UnclosedBody(body, request)

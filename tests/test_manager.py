@@ -265,14 +265,27 @@ class TestHandles:
         manager.cleanup()
         assert notes() == [2]
 
-    def test_a_dropped_handle_gives_its_connection_back_at_once(self, manager):
+    def test_a_dropped_handle_gives_its_connection_back_when_another_is_taken(self, make_manager):
+        manager = make_manager(pool_size=1, max_overflow=0)
         gc.disable()
         try:
             for _ in range(100):
                 Handle().execute("SELECT 1")
+            with manager.scope("within"):
+                Raw("SELECT 1")()
         finally:
             gc.enable()
         assert len(manager.status()) == 1
+
+    def test_a_transaction_block_outlives_its_handle(self, manager, notes):
+        handle = manager.open()
+        block = handle.transaction()
+        block.__enter__()
+        insert(1, options={"handle": handle})
+        del handle
+        manager.open()
+        block.__exit__(None, None, None)
+        assert notes() == [1]
 
     def test_closing_a_handle_rolls_back_and_gives_the_connection_back(self, manager, notes):
         handle = manager.open()

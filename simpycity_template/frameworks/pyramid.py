@@ -11,7 +11,7 @@ from typing import Any
 
 from simpycity_template.frameworks import installed
 from simpycity_template.manager import Manager, get_manager
-from simpycity_template.scopes.request import RequestScope, StreamedBody, is_complete
+from simpycity_template.scopes.request import RequestScope, StreamedBody, UnclosedBody, is_complete
 
 with installed("pyramid"):
     from pyramid.config import Configurator
@@ -84,7 +84,7 @@ class _Request(RequestScope):
             if is_complete(body, request.environ):
                 self.close()
             else:
-                _set_body(self.response, StreamedBody(body, self))
+                _set_body(self.response, UnclosedBody(body, self))
 
 
 def _set_body(response: Response, body: StreamedBody) -> None:

@@ -108,7 +108,8 @@ class StreamedBody:
         if self._closed:
             # By another thread, and the piece may have taken a connection since.
             self.request.close()
-        self._wait()
+        else:
+            self._wait()
         return piece
 
     def close(self) -> None:
@@ -150,6 +151,12 @@ class StreamedBody:
                     close()
         finally:
             self.request.close()
+            # Its destructor has nothing to do any more, and Python drops what a signal raises in one.
+            self.__class__ = StreamedBody
+
+
+class UnclosedBody(StreamedBody):
+    """A streamed body that is not closed yet, and closes itself where it is dropped."""
 
     def __del__(self) -> None:
         # The client went away, and the server dropped the body without closing it.

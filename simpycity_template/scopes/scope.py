@@ -1,6 +1,8 @@
 """A scope: everything that one thread opened for one unit of work."""
 
 import threading
+import weakref
+from typing import Any
 
 from simpycity_template.errors import TransactionLost
 from simpycity_template.scopes.checkout import Checkout
@@ -15,7 +17,7 @@ class Scope:
         begun: whether somebody began it; False where a thread's first use did.
         ended: whether it was left for good, perhaps by another thread.
         thread: the one that entered it last.
-        checkouts: its connections, by the key of their handle.
+        checkouts: its connections, by a weak reference to their handle.
     """
 
     __slots__ = ("begun", "checkouts", "ended", "label", "several", "thread")
@@ -27,7 +29,7 @@ class Scope:
         self.begun = begun
         self.several = False
         self.ended = False
-        self.checkouts: dict[object, Checkout] = {}
+        self.checkouts: dict[weakref.ref[Any], Checkout] = {}
 
     def close(self) -> None:
         """ROLLBACK, and give everything back; the scope can be used again."""
@@ -41,6 +43,14 @@ class Scope:
             raise
         finally:
             self.checkouts.clear()
+
+    def release_dropped(self) -> None:
+        """ROLLBACK, and give back what handles had that nobody has any more."""
+        for key, checkout in list(self.checkouts.items()):
+            # A transaction() block may outlive its handle.
+            if key() is None and not checkout.depth:
+                checkout.release()
+                del self.checkouts[key]
 
     def end(self) -> None:
         """Close it for good. Work that still goes on in it gets ``TransactionLost``."""

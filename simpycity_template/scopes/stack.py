@@ -77,6 +77,11 @@ class Stacks(PerThread[Stack]):
         """What this thread has, in all of its scopes."""
         return [one for scope in self.get() for one in list(scope.checkouts.values())]
 
+    def release_dropped(self) -> None:
+        """Give back what this thread's handles had that nobody has any more."""
+        for scope in self.get():
+            scope.release_dropped()
+
     def enter(self, scope: Scope) -> None:
         """Make ``scope`` the current one of this thread; the one before it waits."""
         stack = self.get()

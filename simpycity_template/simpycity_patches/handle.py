@@ -6,6 +6,7 @@ that uses it, taken at the first use and freed with the scope, so it can be kept
 used from any thread. A handle that has no manager is left as Simpycity wrote it.
 """
 
+import weakref
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import wraps
@@ -145,9 +146,8 @@ class ManagedHandle:
         if self.manager is None:
             _stock["__init__"](self, dsn, config, isolation_level)
             return
-        # Scopes know the handle by this: ids are used again, and keeping the handle itself
-        # would keep its connection from being freed with it.
-        self.key = object()
+        # Scopes know the handle by this, and see when nobody has it any more.
+        self.key = weakref.ref(self)
         elsewhere = not isinstance(config, Config) and config not in (None, simpycity_config)
         self.config = config or self.manager.config
         self.dsn = dsn or (config.dsn() if elsewhere else None)
@@ -264,16 +264,17 @@ class ManagedHandle:
         self.manager.release(self)
 
     @_unless_stock
-    def __del__(self: Any) -> None:
-        """Nobody can use it any more, so its connection need not wait for the scope's end."""
-        self.manager.release(self)
-
-    @_unless_stock
     def __repr__(self: Any) -> str:
         """Say what there is, without taking a connection for it."""
         checkout = self.manager.checked_out(self)
         state = f"session {checkout.link.backend_pid}" if checkout else "no connection now"
         return f"<Handle of {self.manager.name!r}: {state}>"
+
+
+# Python drops what a signal raises in a destructor, a task's time limit for example, and Simpycity's waits
+# for the server in there. What a handle without a manager has, psycopg2 itself closes with it.
+if "__del__" in _stock:
+    del Handle.__del__  # type: ignore[attr-defined]
 
 
 def _refuse_elsewhere(handle: Any, name: str) -> None:

@@ -33,9 +33,14 @@ def limit(number, frame):
     raised += 1
     raise SoftTimeLimit
 
+def look():
+    # A handle that nobody has any more when its function returns.
+    manager.open(isolation_level=0).execute("SELECT 1")
+
 def work(commits):
     with manager.scope("task"):
         add(1)
+        look()
         if commits:
             with manager.transaction():
                 add(2)

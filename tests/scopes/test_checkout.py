@@ -4,9 +4,10 @@ import signal
 
 import pytest
 from simpycity.core import Raw
-from support import in_use, until
+from support import calls_of, in_use, until
 
 from simpycity_template.driver.connection import Connection
+from simpycity_template.middleware import ManagerMiddleware
 
 
 class SoftTimeLimit(Exception):
@@ -82,3 +83,15 @@ def test_two_threads_that_end_one_scope_give_its_connection_back_once(make_manag
             assert Raw("SELECT 2 AS two")().fetchone()["two"] == 2
             manager.commit()
     assert len(manager.status()) == 1
+
+
+def test_a_handle_that_is_dropped_runs_nothing_in_which_python_drops_what_a_signal_raises(manager):
+    handles = [manager.open()]
+    assert calls_of(handles.clear)[0] == 0
+
+
+def test_nor_does_a_response_body_that_was_closed(manager):
+    bodies = [ManagerMiddleware(lambda environ, start: iter([b"sent"]), manager)({}, None)]
+    assert b"".join(bodies[0]) == b"sent"
+    bodies[0].close()
+    assert calls_of(bodies.clear)[0] == 0

@@ -8,6 +8,8 @@ with the request's ``environ``.
 from __future__ import annotations
 
 import sys
+import weakref
+from collections.abc import Callable
 from typing import Any
 
 from django.apps import AppConfig
@@ -108,14 +110,30 @@ class _Request(Scope):
         served = isinstance(handler, type) and issubclass(handler, (WSGIHandler, ASGIHandler))
         # Unlike a server's, the response of a test client does not know its handler.
         self.senders = (handler,) if served else (handler, None)
+        self.guard: Callable[[], _Ended | None] = _Ended
+
+    def end(self) -> None:
+        """Close it for good, and leave its guard nothing to do."""
+        try:
+            super().end()
+        finally:
+            guard = self.guard()
+            if guard is not None:
+                # Python drops what a signal raises in a destructor.
+                guard.__class__ = _Ended
 
 
-class _Guard:
+class _Ended:
+    """The guard of a request that has ended."""
+
+
+class _Guard(_Ended):
     """Lives as long as the request, and ends what nobody has ended."""
 
-    def __init__(self, scope: Scope, scopes: Stacks) -> None:
+    def __init__(self, scope: _Request, scopes: Stacks) -> None:
         self._scope = scope
         self._scopes = scopes
+        scope.guard = weakref.ref(self)
 
     def __del__(self) -> None:
         if not sys.is_finalizing():
