@@ -84,11 +84,64 @@ def connect_limit(connection: Any, dsn: str) -> Iterator[None]:
             yield
     except psycopg2.OperationalError as error:
         if expired:
-            raise psycopg2.OperationalError(
+            raise SilentHost(
                 f"the server did not answer within {seconds} s (connect_timeout): timeout expired "
-                f"({str(error).strip()})"
+                f"({str(error).strip()})",
+                _others(dsn, connection.info),
             ) from error
         raise
+
+
+class SilentHost(psycopg2.OperationalError):
+    """No answer within ``connect_timeout``.
+
+    Attributes:
+        others: the parameters of the hosts that are left to try; None where there is none.
+    """
+
+    def __init__(self, message: str, others: dict[str, str] | None) -> None:
+        super().__init__(message)
+        self.others = others
+
+
+def connect_to_any(connect: Callable[..., Any], dsn: str, **options: Any) -> Any:
+    """Open a connection; after a host that accepts clients and is silent then, to the next one.
+
+    libpq itself goes on to the next one after a host that cannot be reached; where it does not wait
+    itself, after that alone.
+
+    Arguments:
+        connect: as ``psycopg2.connect()``.
+        dsn: as for that, with one host or several.
+        options: as for that.
+
+    Raises:
+        psycopg2.OperationalError: none answers.
+    """
+    while True:
+        try:
+            return connect(dsn, **options)
+        except SilentHost as error:
+            if error.others is None:
+                raise
+            options |= error.others
+
+
+def _others(dsn: str, silent: Any) -> dict[str, str] | None:
+    """The hosts of a DSN but for the one that ``silent``, a ``connection.info``, was led to."""
+    given = told(dsn)
+    lists = {name: given[name].split(",") for name in ("host", "hostaddr", "port") if name in given}
+    number = max((len(lists.get(name, ())) for name in ("host", "hostaddr")), default=0)
+    for index in range(number):
+        names = [lists[name][index] for name in ("host", "hostaddr") if name in lists]
+        ports = lists.get("port", [""])
+        port = ports[index if len(ports) > 1 else 0] or "5432"
+        if number > 1 and silent.host in names and str(silent.port) == port:
+            # One port may be that of all hosts.
+            for values in lists.values():
+                del values[index : index + (len(values) > 1)]
+            return {name: ",".join(values) for name, values in lists.items()}
+    return None
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import psycopg2
 from psycopg2.extensions import make_dsn, parse_dsn
 
 from simpycity_template.driver.conninfo import defaults
+from simpycity_template.driver.green import connect_to_any
 from simpycity_template.pool.password import password_of
 from simpycity_template.settings import EMBEDDED, Settings
 
@@ -67,7 +68,7 @@ class Database:
         dsn = dsn or self.dsn()
         # A server that does not answer must not hold a thread up for minutes.
         limits = defaults(dsn, ceil(self.settings.pool_timeout))
-        return psycopg2.connect(dsn, **limits, **options)
+        return connect_to_any(psycopg2.connect, dsn, **limits, **options)
 
 
 def address(settings: Settings) -> dict[str, str | None]:

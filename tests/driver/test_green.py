@@ -108,12 +108,12 @@ def test_a_connect_to_a_silent_server_ends_after_connect_timeout(make_manager, c
     assert manager.status() == []
 
 
-@pytest.fixture
-def unreachable():
-    """A port that answers no one who connects: its queue is full."""
+@pytest.fixture(params=["accepts nobody", "is silent"])
+def unreachable(request):
+    """A port on which nobody is served: its queue is full, or nobody reads what clients send."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
         clients = []
-        for _ in range(4):
+        for _ in range(4 if request.param == "accepts nobody" else 0):
             client = socket.socket()
             client.setblocking(False)
             client.connect_ex(listener.getsockname())
@@ -124,7 +124,7 @@ def unreachable():
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems refuse at once")
-def test_after_a_host_that_cannot_be_reached_the_next_one_is_tried(
+def test_after_a_host_that_serves_nobody_the_next_one_is_tried(
     make_manager, callback, dsn, unreachable
 ):
     parts = extensions.parse_dsn(dsn)
