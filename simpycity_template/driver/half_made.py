@@ -15,6 +15,8 @@ from simpycity_template.driver.conninfo import told
 from simpycity_template.process import fork
 
 _DESCRIPTORS = "/dev/fd"
+_TCP_TABLES = "/proc/self/net/tcp", "/proc/self/net/tcp6"
+_SYN_SENT = "02"
 
 # For each connect under way: the sockets that there were before, and the ports that it may lead to.
 _under_way: dict[object, tuple[dict[int, int], set[str]]] = {}
@@ -50,13 +52,28 @@ def _sockets() -> dict[int, int]:
 
 
 def _leads_to(descriptor: int, ports: set[str]) -> bool:
-    """Whether a socket is connected to PostgreSQL on one of ``ports``."""
+    """Whether a socket is connected to PostgreSQL on one of ``ports``, or about to be."""
     with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as copy:
-        peer = copy.getpeername()
+        try:
+            peer = copy.getpeername()
+        except OSError:
+            return _port_in_handshake(descriptor) in ports
         if copy.family in (socket.AF_INET, socket.AF_INET6):
             return str(peer[1]) in ports
         return str(peer).rpartition(".s.PGSQL.")[2] in ports
     return False
+
+
+def _port_in_handshake(descriptor: int) -> str | None:
+    """The port to which a TCP socket is being connected, where the system tells (Linux)."""
+    inode = str(os.fstat(descriptor).st_ino)
+    for table in _TCP_TABLES:
+        with suppress(OSError), open(table, encoding="ascii") as lines:
+            for line in lines:
+                fields = line.split()
+                if fields[3] == _SYN_SENT and fields[9] == inode:
+                    return str(int(fields[2].rpartition(":")[2], 16))
+    return None
 
 
 def _close_in_child() -> None:

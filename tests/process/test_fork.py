@@ -4,14 +4,16 @@ import gc
 import multiprocessing
 import os
 import socket
+import sys
 import threading
 import weakref
 from contextlib import ExitStack
 
+import psutil
 import psycopg2
 import pytest
 from simpycity.core import Raw
-from support import PATIENCE, backend, fork, in_child
+from support import PATIENCE, backend, fork, in_child, until
 
 from simpycity_template import Manager, TransactionLost
 
@@ -169,6 +171,34 @@ def test_a_child_forked_while_a_thread_connects_keeps_no_session_open(make_manag
         assert os.waitpid(child, os.WNOHANG) == (0, 0)
         os.write(writing, b"x")
         os.waitpid(child, 0)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="other systems refuse at once")
+def test_a_child_forked_during_the_handshake_has_no_copy_of_its_socket(make_manager):
+    def in_handshake():
+        connections = psutil.Process().net_connections("tcp")
+        return {one.fd for one in connections if one.status == psutil.CONN_SYN_SENT}
+
+    with ExitStack() as opened:
+        server = opened.enter_context(socket.create_server(("127.0.0.1", 0), backlog=0))
+        # Its queue is full after the first.
+        for _ in range(3):
+            client = opened.enter_context(socket.socket())
+            client.setblocking(False)
+            client.connect_ex(server.getsockname())
+        others = in_handshake()
+        manager = make_manager(dsn=f"host=127.0.0.1 port={server.getsockname()[1]}")
+
+        def connect():
+            with manager.scope("connects"), pytest.raises(psycopg2.OperationalError):
+                backend()
+
+        thread = threading.Thread(target=connect)
+        thread.start()
+        until(lambda: in_handshake() > others)
+        assert in_child(lambda: in_handshake() == others or 1 / 0)
+    # Its next try is refused.
+    thread.join(PATIENCE)
 
 
 def _pooled(manager_name, dsn):
