@@ -187,6 +187,8 @@ class Pool:
         return connection
 
     def _prepared(self, connection: Connection) -> None:
+        # It may have written COMMIT as SQL.
+        connection.sync_state()
         if connection.get_transaction_status() != IDLE:
             # What a listener did not commit must not be committed with the owner's work.
             connection.rollback()

@@ -65,6 +65,15 @@ def test_what_a_listener_commits_at_connect_lasts_and_the_rest_is_rolled_back(ma
         manager.cleanup()
 
 
+def test_so_does_what_it_commits_with_a_statement(manager):
+    def prepare(event):
+        event.execute("SET search_path TO wiki, public")
+        event.execute("COMMIT")
+
+    manager.listen("connect", prepare)
+    assert Raw("SHOW search_path")().fetchone()[0] == "wiki, public"
+
+
 def test_what_a_listener_does_at_checkout_belongs_to_the_transaction(manager):
     def tell_who(event):
         with event.connection.cursor() as cursor:
