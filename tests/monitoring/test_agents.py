@@ -1,4 +1,4 @@
-"""An application under each monitoring agent: all promises hold, and the agent sees its statements.
+"""A script and a generated application under each monitoring agent: the promises hold, and it sees SQL.
 
 The agents are the real ones, and reach no server of theirs.
 """
@@ -12,14 +12,15 @@ from pathlib import Path
 import psycopg2
 import pytest
 from packages import install, installed
+from projects import change, create, set_up
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
 AGENTS = Path(__file__).with_name("agents")
 
 SEEING = [
-    "opentelemetry", "opentelemetry_with_comments", "appsignal", "elastic", "newrelic", "ddtrace",
-    "aikido",
+    "opentelemetry", "opentelemetry_with_comments", "opentelemetry_by_itself", "appsignal", "elastic",
+    "newrelic", "ddtrace", "aikido",
 ]  # fmt: skip
 # These trace SQL in other libraries only.
 OTHERS = ["sentry", "scout"]
@@ -32,6 +33,8 @@ STATEMENTS = [
     "INSERT INTO kept VALUES (2)",
     "SELECT count(*) FROM kept",
 ]
+
+STATEMENT_OF_PAGE = "SELECT * FROM notes_latest(%s)"
 
 SCHEMA = """
 CREATE FUNCTION get_row(i int) RETURNS TABLE (n int) LANGUAGE sql AS 'SELECT i';
@@ -51,8 +54,22 @@ def agent(request):
     return request.param
 
 
+@pytest.fixture(scope="module")
+def project(server, tmp_path_factory):
+    """A generated project with a note in its database."""
+    dsn = server.create_database()
+    project = create(tmp_path_factory.mktemp("agents"), "HelloWorld", f"dsn={dsn}")
+    change(project / "development.ini", "simpycity.check_functions", "false")
+    set_up(project)
+    link = psycopg2.connect(dsn)
+    with link, link.cursor() as cursor:
+        cursor.execute("SELECT note_add('Under an agent', '')")
+    link.close()
+    return project
+
+
 @pytest.fixture
-def under(agent, packages, dsn, tmp_path):
+def under(agent, packages, dsn, project, tmp_path):
     """What an agent saw of the application, and what held."""
     if agent == "aikido" and not any(packages.glob("pytricia*.so")):
         # It has to be compiled.
@@ -62,7 +79,7 @@ def under(agent, packages, dsn, tmp_path):
         cursor.execute(SCHEMA)
     link.close()
     done = subprocess.run(
-        [sys.executable, str(AGENTS / "run.py"), agent, dsn],
+        [sys.executable, str(AGENTS / "run.py"), agent, dsn, str(project)],
         env={**os.environ, "PYTHONPATH": str(packages)},
         cwd=tmp_path,
         capture_output=True,
@@ -84,5 +101,7 @@ def test_the_promises_hold_and_the_agent_sees_the_statements(agent, under):
         "transaction by itself": "in transaction",
         "in use": ["idle"],
     }
+    assert under["page"] == [200, True, ["idle"]]
     # Without BEGIN, and without the comment that says who sends them.
     assert under["seen"] == (STATEMENTS if agent in SEEING else None)
+    assert under["seen of the page"] == ([STATEMENT_OF_PAGE] if agent in SEEING else None)

@@ -1,6 +1,6 @@
 """An application under a monitoring agent: prints what the agent saw, and what held, as JSON.
 
-The first argument names the agent, the second is a DSN. No agent reaches a server of its own.
+The arguments are the agent's name, a DSN, and the folder of a generated project. No agent reaches a server of its own.
 """
 
 import json
@@ -15,6 +15,17 @@ def opentelemetry(**options):
 
     trace.set_tracer_provider(TracerProvider())
     Psycopg2Instrumentor().instrument(skip_dep_check=True, **options)
+    return _spans()
+
+
+def opentelemetry_by_itself():
+    # As the command opentelemetry-instrument begins.
+    from opentelemetry import trace
+    from opentelemetry.instrumentation.auto_instrumentation import initialize
+    from opentelemetry.sdk.trace import TracerProvider
+
+    trace.set_tracer_provider(TracerProvider())
+    initialize(swallow_exceptions=False)
     return _spans()
 
 
@@ -137,8 +148,18 @@ def scout():
     ensure_all_installed()
 
 
+def page(project):
+    """The status and the text of a page of a generated application."""
+    from paste.deploy import loadapp
+    from webtest import TestApp
+
+    sys.path.insert(0, project)
+    answer = TestApp(loadapp(f"config:{project}/development.ini")).get("/notes")
+    return answer.status_int, "Under an agent" in answer.text
+
+
 def main():
-    agent, dsn = sys.argv[1:]
+    agent, dsn, project = sys.argv[1:]
     seen = globals()[agent]()
 
     from simpycity.core import Function, Raw
@@ -174,7 +195,20 @@ def main():
         held["transaction by itself"] = manager.status()[0].transaction
     held["in use"] = [entry.state for entry in manager.status()]
     manager.dispose()
-    print(json.dumps({"seen": seen() if seen else None, "held": held}))
+    by_script = list(seen()) if seen else None
+    status, has_note = page(project)
+    by_page = [sql for sql in seen() if "notes_latest" in sql] if seen else None
+    in_use = [entry.state for entry in get_manager("helloworld").status()]
+    print(
+        json.dumps(
+            {
+                "held": held,
+                "seen": by_script,
+                "page": [status, has_note, in_use],
+                "seen of the page": by_page,
+            }
+        )
+    )
 
 
 if __name__ == "__main__":
