@@ -69,12 +69,13 @@ class SelfWaits:
         while True:
             self._take_added()
             sleep(LOOK_INTERVAL)
+            # Before it, so that nobody sees what a look has changed and not that it was.
+            self.looks += 1
             try:
                 waited = self._look(waited)
             except Exception:
                 # An error in one look must not end all of them.
                 log.exception("cannot look for statements that wait for their own thread")
-            self.looks += 1
 
     def _take_added(self) -> None:
         """Watch what was added; wait for it where nothing is watched."""
