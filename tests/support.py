@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
@@ -69,6 +70,24 @@ def end_session(witness: connection, session: int) -> None:
         cursor.execute("SELECT pg_terminate_backend(%s)", (session,))
     # With a timeout that waits, too, but it looks ten times a second only.
     until(lambda: not psutil.pid_exists(session))
+
+
+def processes_of(folder: Path) -> list[psutil.Process]:
+    """The processes that work in a folder, or name it in their command."""
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        for told in [[process.info["cwd"] or "", *(process.info["cmdline"] or [])]]
+        if any(str(folder) in text for text in told)
+    ]
+
+
+def kill_processes_of(folder: Path) -> None:
+    """Kill them, and those that they start meanwhile."""
+    while left := processes_of(folder):
+        for process in left:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def without_reader(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:

@@ -8,10 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 from projects import Visitor
-from support import PATIENCE, free_port, until
+from support import PATIENCE, free_port, kill_processes_of, processes_of, until
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -40,20 +39,7 @@ def start(tmp_path):
     for demo in started:
         demo.kill()
         demo.stdout.close()
-    for process in processes(tmp_path):
-        process.kill()
-
-
-def processes(folder):
-    """Return the processes that have to do with a folder."""
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if str(folder) in " ".join([process.cwd(), *process.cmdline()]):
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
+    kill_processes_of(tmp_path)
 
 
 def read_address(demo):
@@ -76,7 +62,7 @@ def test_it_leads_to_a_page_and_ends_all_that_it_started(start, tmp_path, end, c
     assert "There are no notes yet." in Visitor(address).get("/notes")
     demo.send_signal(end)
     assert demo.wait(PATIENCE) == code
-    until(lambda: not processes(tmp_path))
+    until(lambda: not processes_of(tmp_path))
 
     port = free_port()
     demo = start(port)
@@ -89,7 +75,7 @@ def test_it_leads_to_a_page_and_ends_all_that_it_started(start, tmp_path, end, c
     assert steps == ["paster setup-app", "paster serve"]
     demo.send_signal(end)
     demo.wait(PATIENCE)
-    until(lambda: not processes(tmp_path))
+    until(lambda: not processes_of(tmp_path))
 
 
 def test_a_port_that_is_taken_is_told_in_one_sentence(start, tmp_path):

@@ -18,7 +18,7 @@ import pytest
 from docutils import nodes
 from pages import PAGES, ROOT, blocks, tree, typed
 from projects import Visitor, answers, change, run
-from support import PATIENCE, free_port, until
+from support import PATIENCE, free_port, processes_of, until
 
 pytestmark = [pytest.mark.process, pytest.mark.slow]
 
@@ -69,6 +69,8 @@ def checkout(machine: Machine) -> Iterator[Path]:
         shutil.copytree(ROOT, copy, ignore=ignored)
         machine.shell(BEFORE, copy, answered="\n" * 3)
         yield copy
+        # The embedded server ends a moment after the last process that uses it.
+        until(lambda: not processes_of(copy))
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +109,7 @@ def running(command: str, cwd: Path, machine: Machine, port: int) -> Iterator[Vi
     finally:
         if server.poll() is None:
             os.killpg(server.pid, signal.SIGINT)
-        server.wait(30)
+        server.wait(PATIENCE)
 
 
 def test_the_way_by_hand_leads_to_a_project_that_runs(machine, checkout):

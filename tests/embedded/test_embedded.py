@@ -13,7 +13,7 @@ import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -158,9 +158,17 @@ def server_processes(home: Path) -> list[psutil.Process]:
 
 
 def processes(name: str, folder: Path) -> list[psutil.Process]:
-    """Return the processes with this name and working directory."""
-    wanted = {"name": name, "cwd": str(folder)}
-    return [p for p in psutil.process_iter(["name", "cwd"]) if p.info == wanted]
+    """Return the processes with this name and working directory, and what they were in ``info``."""
+    looked_at = psutil.process_iter(["name", "cwd", "pid", "ppid", "uids"])
+    return [p for p in looked_at if (p.info["name"], p.info["cwd"]) == (name, str(folder))]
+
+
+def suspended(process: psutil.Process) -> bool:
+    """Tell whether a process that was sent SIGSTOP does nothing any more."""
+    try:
+        return process.status() in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return True
 
 
 def keepers(home: Path) -> list[psutil.Process]:
@@ -182,6 +190,13 @@ def execute(dsn: str, statement: str) -> list[tuple[Any, ...]]:
 
 def postmaster(home: Path) -> int:
     return int((home / "cluster" / "postmaster.pid").read_text().split()[0])
+
+
+def kill_postmaster(home: Path) -> None:
+    """Kill the first process of the server, and wait until it is gone."""
+    pid = postmaster(home)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: pid not in {process.pid for process in server_processes(home)})
 
 
 # Starting and joining
@@ -226,8 +241,11 @@ def test_an_environment_that_libpq_or_the_server_refuses_is_told_at_once(use, se
 def test_processes_that_start_at_once_share_one_server(use, new_home):
     users = [use() for _ in range(6)]
     assert len({user.dsn() for user in users}) == 1
-    postmasters = [p for p in server_processes(new_home) if "-D" in p.cmdline()]
-    assert [process.pid for process in postmasters] == [postmaster(new_home)]
+    # One that was just forked has the command of its parent still.
+    running = {process.pid: process.info["ppid"] for process in server_processes(new_home)}
+    assert [pid for pid, parent in running.items() if parent not in running] == [
+        postmaster(new_home)
+    ]
 
 
 def test_threads_that_start_at_once_share_one_server(use):
@@ -369,7 +387,7 @@ def test_a_forked_child_keeps_the_server_when_its_parent_ends(use, home):
 def test_a_killed_server_is_started_again(use, home):
     user = use()
     execute(user.dsn(), "CREATE TABLE kept AS SELECT 42 AS answer")
-    os.kill(postmaster(home), signal.SIGKILL)
+    kill_postmaster(home)
     assert execute(use().dsn(), "SELECT answer FROM kept") == [(42,)]
 
 
@@ -387,7 +405,7 @@ def test_what_a_killed_server_leaves_running_is_cleared_away(use, home):
     )
     active = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT sum%'"
     until(lambda: execute(dsn, active) == [(1,)])
-    os.kill(postmaster(home), signal.SIGKILL)
+    kill_postmaster(home)
     assert execute(use().dsn(), "SELECT 1") == [(1,)]
     busy.wait(PATIENCE)
 
@@ -418,6 +436,7 @@ def test_a_new_keeper_takes_over_from_one_that_was_killed(use, home):
     first.dsn()
     (keeper,) = until(lambda: keepers(home))
     keeper.kill()
+    until(lambda: not is_locked(home / "keeper.lock", fcntl.LOCK_EX))
     second = use()
     second.dsn()
     first.end()
@@ -489,9 +508,12 @@ def test_a_directory_deleted_under_its_server_is_set_up_again(use, home):
     old = psutil.Process(postmaster(home))
     # Else they would write while the directory is being deleted; the first of them starts no others.
     old.suspend()
+    until(lambda: suspended(old))
     children = old.children(recursive=True)
     for process in children:
-        process.suspend()
+        with suppress(psutil.NoSuchProcess):
+            process.suspend()
+    until(lambda: all(map(suspended, children)))
     shutil.rmtree(home)
     user.process.stdin.write("again\n")
     user.process.stdin.flush()
@@ -500,7 +522,8 @@ def test_a_directory_deleted_under_its_server_is_set_up_again(use, home):
     until(lambda: len(keepers(home)) == 1)
     assert execute(dsn, "SELECT 1") == [(1,)]
     for process in (old, *children):  # within a minute they would notice by themselves
-        process.kill()
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 # Directories
@@ -542,7 +565,7 @@ def test_a_server_that_does_not_start_leaves_no_folder_for_its_socket(use, deep)
 def test_a_server_that_starts_again_after_a_crash_removes_its_old_socket(use, deep):
     user = use(deep)
     old = Path(parse_dsn(user.dsn())["host"])
-    os.kill(postmaster(deep), signal.SIGKILL)
+    kill_postmaster(deep)
     dsn = use(deep).dsn()
     assert execute(dsn, "SELECT 1") == [(1,)]
     assert Path(parse_dsn(dsn)["host"]) != old and not old.exists()
@@ -574,7 +597,7 @@ def ordinary(folder: Path) -> Iterator[dict[str, Any]]:
 def test_an_ordinary_user_has_a_server(use, ordinary, new_home):
     assert execute(use(**ordinary).dsn(), "SELECT 1") == [(1,)]
     account = ordinary.get("user", os.geteuid())
-    assert {process.uids().effective for process in server_processes(new_home)} == {account}
+    assert {p.info["uids"].effective for p in server_processes(new_home)} == {account}
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root")
@@ -592,7 +615,7 @@ def test_in_a_private_folder_of_root_the_server_runs_as_nobody(use, folder):
     home = private / "project" / "postgres"
     assert execute(use(home).dsn(), "SELECT 1") == [(1,)]
     nobody = pwd.getpwnam("nobody").pw_uid
-    assert {process.uids().effective for process in server_processes(home)} == {nobody}
+    assert {p.info["uids"].effective for p in server_processes(home)} == {nobody}
     assert stat.S_IMODE(private.stat().st_mode) == 0o701  # may be passed through, and no more
 
 

@@ -2,7 +2,6 @@
 
 import socket
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from subprocess import CompletedProcess
 
@@ -10,7 +9,7 @@ import psutil
 import pytest
 from projects import Visitor, answers, change, create, paster
 from serving import on_page
-from support import PATIENCE, free_port, until
+from support import PATIENCE, free_port, kill_processes_of, processes_of, until
 
 START, STATUS, RESTART, STOP = on_page("daemon").splitlines()
 
@@ -47,12 +46,7 @@ class Daemon:
 
     def processes(self) -> list[psutil.Process]:
         """Every process that works for the project, also those of its embedded server."""
-        return [
-            process
-            for process in psutil.process_iter(["cmdline", "cwd"])
-            for told in [[process.info["cwd"] or "", *(process.info["cmdline"] or [])]]
-            if any(str(self.project) in text for text in told)
-        ]
+        return processes_of(self.project)
 
 
 @pytest.fixture(params=["embedded", "external"])
@@ -61,11 +55,7 @@ def daemon(request, server, tmp_path) -> Iterator[Daemon]:
     dsn = "embedded:%(here)s/data/postgres" if embedded else server.create_database()
     daemon = Daemon(create(tmp_path, "HelloWorld"), dsn)
     yield daemon
-    # Those that would start others may do so meanwhile.
-    while left := daemon.processes():
-        for process in left:
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
+    kill_processes_of(daemon.project)
 
 
 def test_a_daemon_serves_also_when_it_was_killed_until_it_is_stopped(daemon):
