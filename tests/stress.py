@@ -6,7 +6,7 @@ It ends with the first run that fails, and with that run's status.
 import os
 import subprocess
 import sys
-from multiprocessing import Process
+from multiprocessing import get_context
 
 
 def spin(parent: int) -> None:
@@ -18,7 +18,9 @@ def spin(parent: int) -> None:
 
 def main(times: int, command: list[str]) -> int:
     """Run the command so many times; returns the status of the last run."""
-    load = [Process(target=spin, args=[os.getpid()]) for _ in range(os.cpu_count() or 1)]
+    # Children of ours, also where Python has another process start them by default.
+    start = get_context("fork").Process
+    load = [start(target=spin, args=[os.getpid()]) for _ in range(os.cpu_count() or 1)]
     for process in load:
         process.start()
     try:
