@@ -206,7 +206,7 @@ def make_manager(dsn: str) -> Iterator[Callable[..., Manager]]:
 
     def make(name: str = "", default: bool = True, **settings: object) -> Manager:
         manager = get_manager(name or f"test {next(_manager_numbers)}")
-        given = {"dsn": dsn, "pool_timeout": 60, **settings}
+        given = {"dsn": dsn, "pool_timeout": PATIENCE, **settings}
         config = {f"simpycity.{key}": value for key, value in given.items()}
         manager.configure(config, default=default)
         made.append(manager)

@@ -6,7 +6,7 @@ from email.message import Message
 
 from aiosmtpd import handlers
 from aiosmtpd.controller import Controller
-from support import free_port
+from support import PATIENCE, free_port
 
 
 class Box(handlers.Message):
@@ -23,7 +23,7 @@ class Box(handlers.Message):
 @contextmanager
 def smtp_server() -> Iterator[Controller]:
     """Run a mail server on loopback, whose handler keeps what it gets in ``box``."""
-    server = Controller(Box(), hostname="127.0.0.1", port=free_port())
+    server = Controller(Box(), hostname="127.0.0.1", port=free_port(), ready_timeout=PATIENCE)
     server.start()
     try:
         yield server

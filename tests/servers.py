@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg2
-from support import free_port
+from support import PATIENCE, free_port
 
 from simpycity_template import embedded
 
@@ -38,7 +38,7 @@ class OwnServer:
         done = subprocess.run(
             [self.programs / program, *arguments],
             # Without PGPORT and its like, by which a test may tell clients where its servers are.
-            env={"LC_ALL": "C"},
+            env={"LC_ALL": "C", "PGCTLTIMEOUT": str(int(PATIENCE))},
             cwd="/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
             **ACCOUNT,
         )  # fmt: skip

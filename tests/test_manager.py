@@ -123,7 +123,7 @@ class TestNames:
 
     def test_configuring_again_with_the_same_settings_keeps_the_connections(self, manager, dsn):
         before = backend()
-        manager.configure({"simpycity.dsn": dsn, "simpycity.pool_timeout": 60})
+        manager.configure({"simpycity.dsn": dsn, "simpycity.pool_timeout": PATIENCE})
         assert backend() == before
 
     def test_other_settings_close_what_the_old_ones_opened(self, manager, dsn, witness_in):

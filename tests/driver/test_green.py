@@ -131,7 +131,7 @@ def test_after_a_host_that_serves_nobody_the_next_one_is_tried(
     parts["host"] = f"127.0.0.1,{parts['host']}"
     parts["port"] = f"{unreachable},{parts.get('port', 5432)}"
     parts["hostaddr"] = ","
-    manager = make_manager(dsn=extensions.make_dsn(**parts, connect_timeout=1))
+    manager = make_manager(dsn=extensions.make_dsn(**parts, connect_timeout=3))
     with manager.scope("greenlet"):
         assert Raw("SELECT 1 AS one")().fetchone()["one"] == 1
 

@@ -51,7 +51,7 @@ def make_pool(dsn):
     made = []
 
     def make(**values):
-        settings = Settings(dsn=dsn, **{"pool_timeout": 60, **values})
+        settings = Settings(dsn=dsn, **{"pool_timeout": PATIENCE, **values})
         made.append(Pool("test pool", settings, Database(settings, "test pool").connect))
         return made[-1]
 
@@ -338,10 +338,10 @@ def test_a_long_hold_is_logged_once_while_it_lasts(make_pool, caplog):
         until(lambda: caplog.records)
         give_back(pool, acquire(pool, Owner("quick")))
         second = acquire(pool, Owner("GET /slower"))
-        until(lambda: len(caplog.records) == 2)
-    first, last = caplog.messages
-    assert "GET /slow" in first and "test_pool.py" in first and "pg_sleep" in first
-    assert "GET /slower" in last
+        until(lambda: "'GET /slower'" in caplog.text)
+    # On a busy machine the quick one may be held for as long.
+    (told,) = [message for message in caplog.messages if "'GET /slow'" in message]
+    assert "test_pool.py" in told and "pg_sleep" in told
     give_back(pool, connection)
     give_back(pool, second)
 
@@ -359,7 +359,7 @@ def test_a_closed_pool_keeps_nothing_and_hands_nothing_out(make_pool, sessions):
 
 
 def test_closing_wakes_who_waits(make_pool):
-    pool = make_pool(pool_size=1, max_overflow=0, pool_timeout=60)
+    pool = make_pool(pool_size=1, max_overflow=0)
     connection = acquire(pool, Owner("first"))
     with waiting(pool, 2) as got:
         pool.close()

@@ -7,7 +7,7 @@ import pytest
 from psycopg2.extensions import make_dsn
 from simpycity.core import Raw
 from simpycity.handle import Handle
-from support import in_thread, in_use, until
+from support import PATIENCE, in_thread, in_use, until
 
 from simpycity_template import PoolTimeout, TransactionLost
 
@@ -104,16 +104,16 @@ class TestAScopeThatIsEndedInAnotherThread:
             put(1)
             begun.set()
             try:
-                outcome.append(Raw("SELECT pg_sleep(60)")())
+                outcome.append(Raw("SELECT pg_sleep(1000)")())
             except psycopg2.Error as error:
                 outcome.append(error)
 
         thread = threading.Thread(target=work)
         thread.start()
-        begun.wait(60)
+        begun.wait(PATIENCE)
         until(lambda: [entry.transaction for entry in in_use(manager)] == ["active"])
         in_thread(units[0].close)
-        thread.join(60)
+        thread.join(PATIENCE)
         assert isinstance(outcome[0], psycopg2.Error)
         assert parts() == [] and in_use(manager) == []
 

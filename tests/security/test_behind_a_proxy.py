@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from production import ask
 from projects import answers, change, served
-from support import free_port, until
+from support import PATIENCE, free_port, until
 
 HTTPD = Path("/usr/sbin/apache2")
 MODULES = Path("/usr/lib/apache2/modules")
@@ -44,7 +44,7 @@ def apache(folder, address):
         yield front
     finally:
         os.kill(process.pid, signal.SIGTERM)
-        process.wait(30)
+        process.wait(PATIENCE)
 
 
 needs_apache = pytest.mark.skipif(

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from support import PATIENCE
 
 from simpycity_template import embedded
 from simpycity_template.embedded.home import open_home
@@ -112,7 +113,7 @@ print(code, number)
 def use(home):
     """Use the server of a directory as root, and wait until it has stopped again."""
     done = subprocess.run(
-        [sys.executable, "-c", USE, str(home)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", USE, str(home)], capture_output=True, text=True, timeout=PATIENCE
     )
     lock = home / "keeper.lock"
     if done.returncode == 0:

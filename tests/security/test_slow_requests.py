@@ -8,6 +8,7 @@ import pytest
 from pages import block
 from production import ask, production
 from projects import served
+from support import PATIENCE
 
 USE = "[server:main]\nuse = egg:waitress#main\n"
 
@@ -31,7 +32,7 @@ def address(project, request):
 def raw(address, request):
     """The first line of the answer to bytes."""
     where = urlsplit(address)
-    with socket.create_connection((where.hostname, where.port), timeout=10) as link:
+    with socket.create_connection((where.hostname, where.port), timeout=PATIENCE) as link:
         link.sendall(request)
         return link.makefile("rb").readline()
 

@@ -7,7 +7,7 @@ import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
 from simpycity.core import Raw
-from support import in_thread, until
+from support import PATIENCE, in_thread, until
 
 from simpycity_template import PoolTimeout
 from simpycity_template.middleware import ManagerMiddleware
@@ -219,7 +219,7 @@ def test_a_thread_that_would_wait_for_ever_gets_an_error_that_names_who_has_it(
 
     thread = threading.Thread(target=request, args=[manager, work, "GET /slow"], name="slow")
     thread.start()
-    assert entered.wait(60)
+    assert entered.wait(PATIENCE)
     try:
         for wait in (seen, lambda: in_thread(lambda: request(manager, seen))):
             with pytest.raises(PoolTimeout) as error:

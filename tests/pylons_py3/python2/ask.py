@@ -19,7 +19,7 @@ def answers(port, requests):
     """Yield the answers to requests, one after the other."""
     cookies = {}
     for request in requests:
-        connection = Connection("127.0.0.1", port, timeout=60)
+        connection = Connection("127.0.0.1", port, timeout=300)
         method = request.get("method", "GET")
         connection.putrequest(method, request["url"], skip_host=True, skip_accept_encoding=True)
         connection.putheader("Host", "localhost")
