@@ -294,10 +294,10 @@ def test_an_exhausted_pool_names_thread_code_line_and_statement(make_manager, br
         assert "thread forgetful" in card
         assert re.search(r"test_status_page\.py:\d+ in hold_on", card)
         assert "SELECT ?, %s" in card
-        waited = browser.find_element(By.CSS_SELECTOR, "#waits .card")
-        assert "GET /notes" in waited.text
+        (waited,) = texts(browser, "#waits .card")
+        assert "GET /notes" in waited
         # How long a loaded machine takes to notice is another matter.
-        assert re.search(r"gave up after \d+\.\d s", waited.text)
+        assert re.search(r"gave up after \d+\.\d s", waited)
         assert "at most 1 of 1 in use" in browser.find_element(By.ID, "told").text
         assert browser.find_elements(By.CSS_SELECTOR, "svg .use")
         verdict = browser.find_element(By.ID, "verdict")
@@ -332,7 +332,9 @@ def test_holders_of_one_line_are_one_card_that_says_where_the_oldest_is_now(make
             assert "GET /slow × 3" in card
             assert "held for up to" in card
             assert "the oldest: thread worker 0, session" in card
-            assert re.search(r"its thread is now at \S*threading\.py:\d+ in wait", card)
+            # The page is live, and the thread is on its way to where it waits.
+            there = re.compile(r"its thread is now at \S*threading\.py:\d+ in wait")
+            until(lambda: there.search(*texts(browser, "#held .card")))
     finally:
         leave.set()
         for thread in threads:

@@ -161,6 +161,10 @@ class Sessions:
         """Whether soon none is in a transaction any more: a response is sent before its end."""
         return bool(eventually(lambda: not self.in_transaction()))
 
+    def are_kept(self, most: int, least: int = 1) -> bool:
+        """Whether soon there are so many: one ends a moment after its connection was closed."""
+        return bool(eventually(lambda: least <= len(self.states()) <= most))
+
     def are_gone(self) -> bool:
         """Whether soon there is none any more."""
         return bool(eventually(lambda: not self.states()))

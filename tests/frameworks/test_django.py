@@ -211,7 +211,7 @@ def test_no_request_leaves_a_session_behind(rough, sessions):
         assert statuses == list(expected.values()) * 20, site.log.read_text()
         assert site.get("/", b"body=milk") == (200, '{"notes": 1}')
         assert sessions.are_free()
-        assert len(sessions.states()) <= 5
+        assert sessions.are_kept(5)
         log = site.log.read_text()
     assert sessions.are_gone()
     assert log.count("thread 'forgetful', in no scope, went without cleanup()") == 20

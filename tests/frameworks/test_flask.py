@@ -86,7 +86,7 @@ def test_no_request_leaves_a_session_behind(project, sessions):
         assert statuses == [200, 500, 404, 200, 200] * 20
         assert site.get("/milk", b"") == (200, '{"notes":1}\n')
         assert sessions.are_free()
-        assert len(sessions.states()) <= 5
+        assert sessions.are_kept(5)
     assert sessions.are_gone()
 
 

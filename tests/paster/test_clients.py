@@ -91,7 +91,7 @@ def test_a_client_goes_on_after_ctrl_c_and_ends_with_paster(outside):
 
 def test_the_password_is_in_the_environment_of_the_client_alone(outside):
     script = (
-        "import os; print(os.environ['PGPASSWORD'], open(os.environ['PGSERVICEFILE']).read());"
+        "import os; print(os.environ['PGPASSWORD'], open(os.environ['PGSERVICEFILE']).read(), flush=True);"
         "os.system(f'ps -o args= -p {os.getppid()}')"
     )
     ini = outside / "password.ini"

@@ -102,6 +102,7 @@ def test_forking_while_other_threads_hold_and_wait(make_manager):
     hold.wait(PATIENCE)
     threads.append(threading.Thread(target=waiter))
     threads[1].start()
+    until(manager.waiting)
     assert in_child(lambda: (backend(), manager.cleanup()))
     release.set()
     manager.cleanup()

@@ -31,9 +31,10 @@ except KeyboardInterrupt:
         print(Raw("SELECT 'works' AS w")().fetchone()["w"])
 """
 SLEEP = 'Raw("SELECT pg_sleep(1000)")()'
+# Not one of those that prepare a connection, which are active for a moment.
 SLEEPING = (
-    "SELECT pid FROM pg_stat_activity"
-    " WHERE datname = %s AND state = 'active' AND application_name = 'script'"
+    "SELECT pid FROM pg_stat_activity WHERE datname = %s AND application_name = 'script'"
+    " AND state = 'active' AND wait_event IN ('PgSleep', 'advisory')"
 )
 
 

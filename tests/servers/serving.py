@@ -188,7 +188,7 @@ class Probe:
 
     def _hanging(self) -> tuple[int, int]:
         """The process that answers /hang, and its session."""
-        hangs = "application_name ~ '^hangs'"
+        hangs = "application_name ~ '^hangs' AND wait_event = 'advisory'"
         until(lambda: self.sessions(hangs))
         (session,) = self.sessions(hangs)
         (name,) = self.ask("SELECT application_name FROM pg_stat_activity WHERE pid = %s", session)
