@@ -389,9 +389,8 @@ class TestCommands:
         (forgotten,) = re.findall(r"WARNI .*nobody called commit.*", log)
         assert "'GET /holding/forget' changed 1 row of list and was rolled back" in forgotten
         assert "at helloworld/controllers/holding.py:21 in forget (" in forgotten
-        (told,) = re.findall(r"WARNI .*a connection is held.*", log)
-        assert "a connection is held for " in told
-        assert "'GET /holding/index'" in told
+        # On a busy machine other requests may hold theirs for that long, too.
+        (told,) = re.findall(r"WARNI .*a connection is held for .*'GET /holding/index'.*", log)
         assert "helloworld/controllers/holding.py:13 in index" in told
 
     def test_serve_with_reload_takes_up_a_change(self, project):

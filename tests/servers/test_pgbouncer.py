@@ -88,8 +88,12 @@ def crowd(probe, settings, scopes):
     most, done = [0], threading.Event()
 
     def watch(witness=probe.witness):
-        while not done.wait(0.05):
+        # At least once at the end, when those that worked are connected still.
+        while True:
+            ended = done.wait(0.05)
             most[0] = max(most[0], len(probe.sessions()))
+            if ended:
+                break
 
     with ExitStack() as stack:
         watcher = threading.Thread(target=watch)
