@@ -10,6 +10,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from checkout import copy_checkout
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pages import ROOT
@@ -93,8 +94,7 @@ def test_make_installs_the_locked_versions_where_there_is_no_compiler(tmp_path):
     (programs / "python3").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     (programs / "python3").chmod(0o755)
     checkout = tmp_path / "check out"
-    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "_build", "tests")
-    shutil.copytree(ROOT, checkout, ignore=ignored)
+    copy_checkout(checkout, "tests")
     ours = ("MAKE", "MFLAGS", "VIRTUAL", "CC", "LOCK", "VENV")
     environment = {k: v for k, v in os.environ.items() if not k.startswith(ours)}
     done = subprocess.run(

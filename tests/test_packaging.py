@@ -13,13 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from checkout import copy_checkout
 from pages import blocks, typed
 
 from simpycity_template.pylons_py3 import startup
 
 pytestmark = pytest.mark.process
 
-ROOT = Path(__file__).resolve().parent.parent
 START_UP = "simpycity_template_pylons_py3.pth"
 
 
@@ -57,8 +57,7 @@ def installed_names(names: list[str]) -> set[str]:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the checkout, so that building leaves nothing in it; with stale byte code."""
     copy = tmp_path_factory.mktemp("packaging") / "checkout"
-    ignored = shutil.ignore_patterns(".*", "__pycache__", "build", "dist", "*.egg-info", "_build")
-    shutil.copytree(ROOT, copy, ignore=ignored)
+    copy_checkout(copy)
     for folder in ("+package+", "simpycity_template/project"):
         (copy / folder / "__pycache__").mkdir()
         (copy / folder / "__pycache__" / "stale.cpython-311.pyc").touch()

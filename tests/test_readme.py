@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from checkout import copy_checkout
 from docutils import nodes
-from pages import PAGES, ROOT, blocks, tree, typed
+from pages import PAGES, blocks, tree, typed
 from projects import Visitor, answers, change, run
 from support import PATIENCE, free_port, processes_of, until
 
@@ -65,8 +66,7 @@ def checkout(machine: Machine) -> Iterator[Path]:
     # embedded PostgreSQL is installed here, and is another's then.
     with tempfile.TemporaryDirectory(prefix="simpycity-readme-") as folder:
         copy = Path(folder, "checkout")
-        ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "_build")
-        shutil.copytree(ROOT, copy, ignore=ignored)
+        copy_checkout(copy)
         machine.shell(BEFORE, copy, answered="\n" * 3)
         yield copy
         # The embedded server ends a moment after the last process that uses it.

@@ -1,7 +1,6 @@
 """Starts Apache with a configuration of its own; the system's is not touched."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from pages import ROOT
+from checkout import copy_checkout
 from psycopg2.extensions import parse_dsn
 from serving import Probe, running
 from support import free_port
@@ -62,8 +61,7 @@ def folder_for_all() -> Iterator[Path]:
 def environment_for_debian(folder: Path) -> Path:
     """A virtual environment of the Python that Apache's modules are built for, with our package."""
     source, environment = folder / "checkout", folder / "venv"
-    ignored = shutil.ignore_patterns(".*", "build", "dist", "*.egg-info", "_build", "tests")
-    shutil.copytree(ROOT, source, ignore=ignored)
+    copy_checkout(source, "tests")
     for command in (
         ["/usr/bin/python3", "-m", "venv", "--without-pip", str(environment)],
         [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"),
