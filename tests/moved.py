@@ -2,12 +2,12 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 from pages import blocks, typed
 from paste.deploy import loadapp
+from projects import paster, python
 from sdist import unpack
 from webtest import TestApp
 
@@ -16,8 +16,6 @@ from webtest import TestApp
 [*_, DESCRIBE], [LOOK, TRANSLATE, COMPILE], [TEST, _] = (
     typed(block.text) for block in blocks("docs/moving.rst", "console")
 )
-
-PASTER = os.path.join(os.path.dirname(sys.executable), "paster")
 
 
 class Change(NamedTuple):
@@ -76,12 +74,8 @@ def move(config, application: str, package: str, changes: list[Change], folder: 
 def _run(command: str, package: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a command of the page in the folder of the application."""
     program, *arguments = command.replace("yourpackage", package).split()
-    return subprocess.run(
-        [{"python": sys.executable, "paster": PASTER}[program], *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        env=environ(folder),
+    return {"python": python, "paster": paster}[program](
+        *arguments, cwd=folder, env=environ(folder)
     )
 
 

@@ -24,7 +24,8 @@ def installed(config: pytest.Config, requirements: Path) -> Path:
 
 def install(folder: Path, *wanted: str) -> None:
     """Install packages into a folder, or skip the test."""
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder)]
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
+    pip += ["--target", str(folder)]
     done = subprocess.run([*pip, *wanted], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"{wanted[-1]} cannot be installed here: {done.stderr.strip()[-200:]}")

@@ -1,39 +1,92 @@
-"""Runs paster in processes that are forked from one which has loaded Pylons already.
+"""Runs Python in processes that are forked from one which has loaded Pylons already.
 
 To load it is most of what a command takes. All else is the command's own: its folder, environment,
-arguments, input and output, and the way it ends. A test that looks at the start itself runs PASTER.
+arguments, input and output, session, and the way it ends. A test that looks at the start itself
+runs PASTER, or sys.executable.
 """
 
 import atexit
 import json
 import os
+import runpy
 import select
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
+from typing import IO
 
 PASTER = str(Path(sys.executable).with_name("paster"))
 
 # What commands load of others' packages and of ours, in whatever project they run.
 LOADED = [
+    "beaker.middleware",
+    "mako.template",
+    "paste.cascade",
     "paste.script.appinstall",
     "paste.script.create_distro",
+    "paste.script.serve",
     "pylons.controllers.util",
+    "pylons.decorators.secure",
     "pylons.middleware",
     "pylons.wsgiapp",
+    "pytest",
+    "routes.middleware",
+    "simpycity_template.embedded",
     "simpycity_template.frameworks.pylons_json",
     "simpycity_template.functions.startup",
     "simpycity_template.middleware",
+    "simpycity_template.public_files",
+    "simpycity_template.request_check",
     "simpycity_template.schema",
+    "simpycity_template.security_headers",
+    "simpycity_template.status_page",
     "simpycity_template.template",
+    "waitress",
     "webhelpers.html.secure_form",
+    "webtest",
 ]
 MESSAGE_SIZE = 100_000
+
+
+class Command:
+    """One that was started, as subprocess has it."""
+
+    def __init__(self, arguments: Sequence[str], result: int) -> None:
+        self.args = arguments
+        self.returncode: int | None = None
+        self._lines = open(result)
+        self.pid = int(self._lines.readline())
+
+    def poll(self) -> int | None:
+        """Return the status with which it has ended; None where it runs."""
+        with suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        """Wait until it has ended, and return with which status.
+
+        Raises:
+            subprocess.TimeoutExpired: it did not end.
+        """
+        if self.returncode is None:
+            if not select.select([self._lines], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired(self.args, timeout)
+            self.returncode = int(self._lines.readline())
+            self._lines.close()
+        return self.returncode
+
+    def kill(self) -> None:
+        """Kill it, where it runs."""
+        if self.poll() is None:
+            os.kill(self.pid, signal.SIGKILL)
 
 
 class Parent:
@@ -52,37 +105,54 @@ class Parent:
         self._link.close()
         self._process.wait()
 
+    def start(
+        self, arguments: Sequence[str], cwd: Path, env: Mapping[str, str], *streams: IO[str]
+    ) -> Command:
+        """Start a command in a session of its own.
+
+        Arguments:
+            arguments: as an interpreter has them: a file, -m and a module, or -c and a text; what
+                follows is for the program.
+            cwd: its folder.
+            env: its environment.
+            streams: its input, output and errors.
+        """
+        message = json.dumps([arguments, str(cwd), dict(env)]).encode()
+        result, theirs = os.pipe()
+        files = [*(stream.fileno() for stream in streams), theirs]
+        socket.send_fds(self._link, [message], files)
+        os.close(theirs)
+        return Command(arguments, result)
+
     def run(
-        self, arguments: tuple[str, ...], cwd: Path, env: dict[str, str], text: str, timeout: float
+        self,
+        arguments: Sequence[str],
+        cwd: Path,
+        env: Mapping[str, str],
+        text: str,
+        timeout: float,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command to its end.
 
         Raises:
             subprocess.TimeoutExpired: it did not end; it is killed.
         """
-        message = json.dumps([arguments, str(cwd), env]).encode()
-        result, theirs = os.pipe()
         with (
             TemporaryFile("w+") as given,
             TemporaryFile("w+") as output,
             TemporaryFile("w+") as errors,
-            open(result) as lines,
         ):
             given.write(text)
             given.seek(0)
-            files = [given.fileno(), output.fileno(), errors.fileno(), theirs]
-            socket.send_fds(self._link, [message], files)
-            os.close(theirs)
-            command = int(lines.readline())
-            if not select.select([result], [], [], timeout)[0]:
-                os.kill(command, signal.SIGKILL)
-                raise subprocess.TimeoutExpired([PASTER, *arguments], timeout)
-            status = int(lines.readline())
+            command = self.start(arguments, cwd, env, given, output, errors)
+            try:
+                status = command.wait(timeout)
+            except subprocess.TimeoutExpired:
+                command.kill()
+                raise
             output.seek(0)
             errors.seek(0)
-            return subprocess.CompletedProcess(
-                [PASTER, *arguments], status, output.read(), errors.read()
-            )
+            return subprocess.CompletedProcess(arguments, status, output.read(), errors.read())
 
 
 @cache
@@ -91,8 +161,8 @@ def parent() -> Parent:
     return Parent()
 
 
-def serve(link: socket.socket) -> None:
-    """Fork a process for each command that is asked for; return in that process alone."""
+def serve(link: socket.socket) -> list[str]:
+    """Fork a process for each command that is asked for; return its arguments in that process."""
     for name in LOADED:
         import_module(name)
     # Nobody waits for those that wait for the commands.
@@ -109,10 +179,7 @@ def serve(link: socket.socket) -> None:
                 os.chdir(cwd)
                 os.environ.clear()
                 os.environ.update(environment)
-                sys.argv = [PASTER, *arguments]
-                path = environment.get("PYTHONPATH", "").split(os.pathsep)
-                sys.path[:1] = [os.path.dirname(PASTER), *filter(None, path)]
-                return
+                return arguments
         for file in files:
             os.close(file)
 
@@ -122,6 +189,8 @@ def _is_command(files: list[int]) -> bool:
     *streams, result = files
     command = os.fork()
     if not command:
+        os.setsid()
+        os.write(result, b"%d\n" % os.getpid())
         for number, file in enumerate(streams):
             os.dup2(file, number)
         for file in files:
@@ -129,14 +198,31 @@ def _is_command(files: list[int]) -> bool:
         return True
     for file in streams:
         os.close(file)
-    os.write(result, b"%d\n" % command)
     status = os.waitstatus_to_exitcode(os.waitpid(command, 0)[1])
     os.write(result, b"%d\n" % status)
     os._exit(0)
 
 
-if __name__ == "__main__":
-    serve(socket.socket(fileno=int(sys.argv[1])))
-    from paste.script.command import run
+def interpret(arguments: list[str]) -> None:
+    """Run a program as an interpreter does that is given the arguments."""
+    import pkg_resources
 
-    sys.exit(run())
+    kind, *rest = arguments
+    folder = {"-m": os.getcwd(), "-c": ""}.get(kind, os.path.dirname(kind))
+    path = [folder, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+    sys.path[:1] = path
+    for entry in path:
+        pkg_resources.working_set.add_entry(entry)
+    if kind == "-m":
+        sys.argv = rest
+        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+    elif kind == "-c":
+        sys.argv = ["-c", *rest[1:]]
+        exec(compile(rest[0], "<string>", "exec"), vars(import_module("__main__")))
+    else:
+        sys.argv = arguments
+        runpy.run_path(kind, run_name="__main__")
+
+
+if __name__ == "__main__":
+    interpret(serve(socket.socket(fileno=int(sys.argv[1]))))

@@ -4,6 +4,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -12,9 +13,9 @@ from contextlib import contextmanager
 from email.message import Message
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from preloaded import PASTER, parent
+from preloaded import PASTER, Command, parent
 from support import PATIENCE, free_port, until
 
 ENGINES = ["mako", "jinja2", "genshi"]
@@ -28,12 +29,17 @@ def run(*command: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess
 
 
 def paster(*arguments: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
-    """Run paster to its end; one that has loaded Pylons already, where that makes no difference."""
+    """Run paster to its end."""
+    return python(PASTER, *arguments, cwd=cwd, **options)
+
+
+def python(*arguments: str, cwd: Path, **options: Any) -> subprocess.CompletedProcess[str]:
+    """Run Python to its end; one that has loaded Pylons already, where that makes no difference."""
     env = options.get("env", os.environ)
     if options.keys() <= {"env", "input", "timeout"} and of_python(env) == of_python(os.environ):
         text, timeout = options.get("input", ""), options.get("timeout", PATIENCE)
-        return parent().run(arguments, cwd, dict(env), text, timeout)
-    return run(PASTER, *arguments, cwd=cwd, **options)
+        return parent().run(arguments, cwd, env, text, timeout)
+    return run(sys.executable, *arguments, cwd=cwd, **options)
 
 
 def of_python(environment: Mapping[str, str]) -> dict[str, str]:
@@ -73,20 +79,32 @@ def change(file: Path, setting: str, value: str) -> None:
 def served(
     project: Path, ini: str = "development.ini", *options: str, python: Path | None = None
 ) -> Iterator[str]:
-    """Serve a project while the block runs, and yield its address."""
-    command = [PASTER] if python is None else [str(python), PASTER]
+    """Serve a project while the block runs, and yield its address.
+
+    Arguments:
+        project: its folder.
+        ini: the configuration file in it.
+        options: of paster serve.
+        python: the interpreter; else one that has loaded Pylons already.
+    """
     port = free_port()
     change(project / ini, "port", str(port))
     address = f"http://127.0.0.1:{port}"
     log = project / "serve.log"
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [*command, "serve", *options, ini],
-            cwd=project,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )
+    command = [PASTER, "serve", *options, ini]
+    with log.open("w") as output, open(os.devnull) as nothing:
+        server: subprocess.Popen[bytes] | Command
+        if python is None:
+            server = start(*command, cwd=project, input=nothing, output=output)
+        else:
+            server = subprocess.Popen(
+                [python, *command],
+                cwd=project,
+                stdin=nothing,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
         try:
             until(lambda: answers(address) or server.poll() is not None)
             assert server.poll() is None, log.read_text()
@@ -99,6 +117,17 @@ def served(
             except subprocess.TimeoutExpired:
                 os.killpg(server.pid, signal.SIGKILL)
                 raise
+
+
+def start(
+    *arguments: str,
+    cwd: Path,
+    input: IO[str],
+    output: IO[str],
+    env: Mapping[str, str] = os.environ,
+) -> Command:
+    """Start a Python that has loaded Pylons already, in a session of its own."""
+    return parent().start(arguments, cwd, env, input, output, output)
 
 
 def answers(address: str, path: str = "/style.css") -> bool:

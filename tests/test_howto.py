@@ -2,8 +2,8 @@
 
 import os
 import re
+import shlex
 import signal
-import subprocess
 import sys
 import threading
 from importlib import metadata
@@ -13,7 +13,7 @@ import pytest
 from docutils import nodes
 from packaging.requirements import Requirement
 from pages import ROOT, blocks, shape, tree, typed
-from projects import Visitor, change, create, paster, served
+from projects import Visitor, change, create, paster, run, served, start
 from simpycity.core import Raw
 from support import PATIENCE, until
 
@@ -32,22 +32,19 @@ def project(tmp_path_factory):
 
 def shell(command, cwd):
     """Type a command; one that goes on until Ctrl-C gets that after its first line."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    process = subprocess.Popen(
-        ["bash", "-c", f"exec {command}"],
-        cwd=cwd,
-        env={**os.environ, "PATH": path},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    first = ""
-    if "--watch" in command:
-        first = process.stdout.readline()
-        process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 0, f"{command}\n{first}{rest}"
-    return first + rest
+    program, *arguments = shlex.split(command)
+    script = str(Path(sys.executable).with_name(program))
+    reading, writing = os.pipe()
+    with open(reading) as screen, open(os.devnull) as nothing:
+        with open(writing, "w") as output:
+            process = start(script, *arguments, cwd=cwd, input=nothing, output=output)
+        shown = ""
+        if "--watch" in command:
+            shown = screen.readline()
+            os.kill(process.pid, signal.SIGINT)
+        shown += screen.read()
+    assert process.wait(PATIENCE) == 0, f"{command}\n{shown}"
+    return shown
 
 
 def test_the_page_on_connections_leads_to_their_holders(project):
@@ -100,7 +97,8 @@ def test_the_commands_in_the_readmes_table_run(project):
 def test_what_make_is_asked_for_in_the_readme_it_has():
     (text,) = blocks("README.txt", "text")
     for command in text.text.splitlines():
-        assert shell(f"{command} --dry-run", ROOT)
+        done = run(*shlex.split(command), "--dry-run", cwd=ROOT)
+        assert done.returncode == 0 and done.stdout, done.stderr
 
 
 def is_installed(command):

@@ -1,23 +1,24 @@
 """The tutorial works: it is typed from top to bottom, every file and every command."""
 
-import functools
 import json
 import os
 import re
 import shlex
+import shutil
 import signal
-import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 from pages import blocks, shape, typed
-from projects import Visitor, answers, change, paster, run
+from projects import PASTER, Visitor, answers, change, python, run, start
 from psycopg2.extensions import parse_dsn
 from support import PATIENCE, free_port, until
 
 pytestmark = pytest.mark.slow
+
+PROGRAMS = Path(sys.executable).parent
 
 
 class Reader:
@@ -27,7 +28,7 @@ class Reader:
         self.cwd = folder
         self.port = port
         self.server = None
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        path = f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"
         self.environment = {**os.environ, "PATH": path, **environment}
         self.printed = ""
 
@@ -42,13 +43,16 @@ class Reader:
 
     def run(self, command, fails=False):
         words = shlex.split(command)
+        script = shutil.which(words[0], path=str(PROGRAMS))
         if words[0] == "cd":
             self.cwd = self.cwd / words[1]
         elif words[:2] == ["paster", "serve"]:
             self.serve(words)
         elif words[:2] != ["pip", "install"]:
-            command = paster if words[0] == "paster" else functools.partial(run, words[0])
-            done = command(*words[1:], cwd=self.cwd, env=self.environment)
+            if script:
+                done = python(script, *words[1:], cwd=self.cwd, env=self.environment)
+            else:
+                done = run(*words, cwd=self.cwd, env=self.environment)
             assert (done.returncode != 0) == fails, f"{command}\n{done.stdout}{done.stderr}"
             self.printed = done.stderr if fails else done.stdout
 
@@ -75,11 +79,11 @@ class Reader:
     def serve(self, words):
         self.stop()
         change(self.cwd / words[-1], "port", str(self.port))
-        with (self.cwd / "serve.log").open("w") as log:
-            self.server = subprocess.Popen(
-                words, cwd=self.cwd, env=self.environment, stdout=log, stderr=log,
-                start_new_session=True,
-            )  # fmt: skip
+        command = [PASTER, *words[1:]]
+        with (self.cwd / "serve.log").open("w") as log, open(os.devnull) as nothing:
+            self.server = start(
+                *command, cwd=self.cwd, input=nothing, output=log, env=self.environment
+            )
         until(lambda: answers(self.address) or self.server.poll() is not None)
         assert self.server.poll() is None, (self.cwd / "serve.log").read_text()
 

@@ -1,12 +1,12 @@
 """`paster shell` leaves no transaction open, and shows rows as a table."""
 
 import os
-import subprocess
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pytest
 from packages import installed
-from projects import PASTER, create, set_up
+from projects import PASTER, create, set_up, start
 from psycopg2.extensions import parse_dsn
 from support import PATIENCE, until
 
@@ -42,25 +42,25 @@ class Shell:
     """A shell in which lines are typed."""
 
     def __init__(self, project, **environment):
-        self.process = subprocess.Popen(
-            [PASTER, "shell", "development.ini"],
-            cwd=project,
-            env={**os.environ, **environment},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        self.screen = TemporaryFile("w+")
+        reading, writing = os.pipe()
+        self.keyboard = open(writing, "w")
+        command = [PASTER, "shell", "development.ini"]
+        env = {**os.environ, **environment}
+        with open(reading) as lines:
+            self.process = start(*command, cwd=project, input=lines, output=self.screen, env=env)
         self.type("from helloworld.model import notes", "from helloworld.model.meta import manager")
 
     def type(self, *lines):
-        self.process.stdin.write("".join(f"{line}\n" for line in lines))
-        self.process.stdin.flush()
+        self.keyboard.write("".join(f"{line}\n" for line in lines))
+        self.keyboard.flush()
 
     def end(self):
         """What was printed, at the end of the input."""
-        shown, _ = self.process.communicate(timeout=PATIENCE)
-        return shown
+        self.keyboard.close()
+        self.process.wait(PATIENCE)
+        self.screen.seek(0)
+        return self.screen.read()
 
 
 @pytest.fixture
@@ -68,7 +68,6 @@ def shell(project):
     made = Shell(project)
     yield made
     made.process.kill()
-    made.process.communicate()
 
 
 OPEN = (

@@ -22,6 +22,7 @@ from projects import (
     change,
     create,
     paster,
+    python,
     run,
     served,
     set_up,
@@ -324,7 +325,7 @@ class TestCommands:
         # An unused import, say.
         lint = run(sys.executable, "-m", "ruff", "check", "--select=E4,E7,E9,F,I", ".", cwd=project)
         assert lint.returncode == 0, lint.stdout
-        tests = run(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=project)
+        tests = python("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=project)
         assert re.search(r"\b20 passed", tests.stdout), tests.stdout
         assert "warning" not in tests.stdout
         routes = paster("routes", cwd=project)
@@ -338,22 +339,20 @@ class TestCommands:
             visitor = Visitor(address)
             visitor.get("/notes")
             visitor.post("/notes", title="Mine", **visitor.token())
-            assert run(sys.executable, "-m", "pytest", "-q", cwd=newcomer).returncode == 0
+            assert python("-m", "pytest", "-q", cwd=newcomer).returncode == 0
             assert re.findall("<h2>(.*)</h2>", visitor.get("/notes")) == ["Mine"]
 
-    @pytest.mark.parametrize("workers", [[], ["-n", "4"]], ids=["alone", "four"])
+    @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "two"])
     def test_its_tests_leave_no_row_behind_and_workers_have_databases(
         self, project, server, workers
     ):
         plugins = ["-p", "xdist"] if workers else []
-        tests = run(
-            sys.executable, "-m", "pytest", "-q", *plugins, *workers, cwd=project,
-        )  # fmt: skip
+        tests = python("-m", "pytest", "-q", *plugins, *workers, cwd=project)
         assert tests.returncode == 0 and " passed" in tests.stdout, tests.stdout
         (of_tests,) = re.findall(
             r"(?m)^simpycity\.database = (.*)", (project / "test.ini").read_text()
         )
-        for name in [f"{of_tests}_gw{n}" for n in range(4)] if workers else [of_tests]:
+        for name in [f"{of_tests}_gw{n}" for n in range(2)] if workers else [of_tests]:
             link = server.connect(name)
             with link.cursor() as cursor:
                 cursor.execute("SELECT count(*) FROM note")
@@ -372,7 +371,7 @@ class TestCommands:
     @pytest.mark.process
     def test_without_the_example_the_projects_own_tests_pass(self, tmp_path, engine):
         project = create(tmp_path, "Plain", f"template_engine={engine}", "example=False")
-        tests = run(sys.executable, "-m", "pytest", "-q", cwd=project)
+        tests = python("-m", "pytest", "-q", cwd=project)
         assert "3 passed" in tests.stdout, tests.stdout
 
     def test_a_connection_held_for_long_and_a_forgotten_commit_are_in_the_log_of_development(

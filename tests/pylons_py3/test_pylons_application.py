@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -497,7 +496,8 @@ def test_controllers_are_made_and_their_tests_pass(project):
     # Its test is still there, and is what it would write.
     paster("controller", "notes", cwd=project)
     tests = [f"small/tests/functional/test_{name}.py" for name in ("notes", "admin_users")]
-    subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], cwd=project, check=True)
+    done = projects.python("-m", "pytest", "-q", *tests, cwd=project)
+    assert done.returncode == 0, done.stdout
 
 
 def test_routes_are_printed(project):
@@ -530,9 +530,9 @@ def test_a_minimal_project_works_and_its_tests_find_the_application(tmp_path):
     assert "BaseController, render" in (tmp_path / "Tiny/tiny/controllers/greetings.py").read_text()
     # It has no websetup module.
     paster("setup-app", "development.ini", cwd=tmp_path / "Tiny")
-    run = [sys.executable, "-m", "pytest", "-q", "--with-pylons=test.ini"]
-    plugin = ["-p", "simpycity_template.pylons_py3.pytest_plugin"]
-    subprocess.run([*run, *plugin], cwd=tmp_path / "Tiny", check=True)
+    plugin = ["-p", "simpycity_template.pylons_py3.pytest_plugin", "--with-pylons=test.ini"]
+    done = projects.python("-m", "pytest", "-q", *plugin, cwd=tmp_path / "Tiny")
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_project_with_sqlalchemy_creates_its_tables(tmp_path, monkeypatch):

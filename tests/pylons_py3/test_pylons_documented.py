@@ -1,20 +1,18 @@
 """An application in the way of Pylons' documentation: a wiki, forms, caching, translations."""
 
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pkg_resources
 import pytest
 from paste.deploy import loadapp
+from projects import paster
 from webtest import TestApp
 
 pytestmark = pytest.mark.process
 
-PASTER = os.path.join(os.path.dirname(sys.executable), "paster")
 
 MODEL = """
 import re
@@ -274,8 +272,8 @@ CATALOGUES = {
 def project(tmp_path_factory) -> Path:
     """The folder of the application."""
     folder = tmp_path_factory.mktemp("documented")
-    create = [PASTER, "create", "-t", "pylons", "Wiki", "sqlalchemy=True", "--no-interactive"]
-    subprocess.run(create, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    create = ["create", "-t", "pylons", "Wiki", "sqlalchemy=True", "--no-interactive"]
+    assert paster(*create, cwd=folder).returncode == 0
     project = folder / "Wiki"
     package = project / "wiki"
     _append(package / "model" / "__init__.py", MODEL)
@@ -294,7 +292,7 @@ def project(tmp_path_factory) -> Path:
     for language, messages in CATALOGUES.items():
         _write_catalogue(package / "i18n" / language / "LC_MESSAGES" / "wiki.mo", messages)
     (package / "public" / "index.html").unlink()
-    subprocess.run([PASTER, "setup-app", "development.ini"], cwd=project, check=True)
+    assert paster("setup-app", "development.ini", cwd=project).returncode == 0
     return project
 
 
@@ -441,7 +439,7 @@ def test_json_rpc_answers(app):
 
 
 def test_a_rest_controller_is_made_and_reached(project):
-    subprocess.run([PASTER, "restcontroller", "note", "notes"], cwd=project, check=True)
+    assert paster("restcontroller", "note", "notes", cwd=project).returncode == 0
     controller = project / "wiki" / "controllers" / "notes.py"
     text = re.sub(r'("""DELETE .*?""")', r'\1\n        return "gone " + id', controller.read_text())
     controller.write_text(text)

@@ -5,12 +5,11 @@ own code needs, for Python 3 and for today's releases of what it uses; Pylons ne
 """
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from moved import TEST, Change, environ, load, move, of_error_controller, set_up
+from projects import python
 
 pytestmark = pytest.mark.process
 
@@ -67,11 +66,11 @@ def quickwiki(pytestconfig, tmp_path_factory) -> Path:
 
 
 def test_its_own_tests_pass(quickwiki):
-    run = [sys.executable, "-m", *TEST.split(), "quickwiki"]
     shutil.copy(quickwiki / "production.ini", quickwiki / "test.ini")
     # It sets itself up once more for its tests.
     (quickwiki / "quickwiki.db").unlink()
-    subprocess.run(run, cwd=quickwiki, check=True, env=environ(quickwiki))
+    done = python("-m", *TEST.split(), "quickwiki", cwd=quickwiki, env=environ(quickwiki))
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_page_is_written_shown_listed_and_deleted(quickwiki, monkeypatch):
