@@ -38,11 +38,14 @@ class Environment:
     def __init__(self, folder: Path) -> None:
         self.site = folder / "site"
         self.user = folder / "user"
+        self.path = str(self.site)
+
+    def fill(self) -> None:
+        """Copy Pylons as it was installed, without translations."""
         self.site.mkdir()
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(SITE / "pylons", self.site / "pylons", ignore=ignore)
         shutil.copytree(SITE / "Pylons-1.0.3.dist-info", self.site / "Pylons-1.0.3.dist-info")
-        self.path = str(self.site)
 
     def start(self, code: str = IMPORT, *options: str) -> subprocess.Popen:
         """Start Python with some code."""
@@ -67,7 +70,26 @@ class Environment:
 
 @pytest.fixture
 def environment(tmp_path) -> Environment:
-    return Environment(tmp_path)
+    """One in which nothing is translated yet."""
+    environment = Environment(tmp_path)
+    environment.fill()
+    return environment
+
+
+@pytest.fixture(scope="module")
+def translated_once(tmp_path_factory) -> Path:
+    environment = Environment(tmp_path_factory.mktemp("translated"))
+    environment.fill()
+    assert environment.run() == "translated"
+    return environment.site
+
+
+@pytest.fixture
+def translated(translated_once, tmp_path) -> Environment:
+    """One whose translations are cached."""
+    environment = Environment(tmp_path)
+    shutil.copytree(translated_once, environment.site)
+    return environment
 
 
 def test_start_up_loads_nothing_but_itself():
@@ -183,20 +205,18 @@ def test_installed_files_stay_as_they_are(environment):
     assert all(path.read_bytes() == data for path, data in before.items())
 
 
-def test_a_changed_source_is_translated_again(environment):
-    environment.run()
-    with open(environment.site / "pylons" / "configuration.py", "a") as file:
+def test_a_changed_source_is_translated_again(translated):
+    with open(translated.site / "pylons" / "configuration.py", "a") as file:
         file.write("\nchanged = True\n")
-    assert environment.run() == "translated"
+    assert translated.run() == "translated"
 
 
-def test_another_version_of_the_corrections_translates_again(environment):
-    environment.run()
+def test_another_version_of_the_corrections_translates_again(translated):
     other = (
         "from simpycity_template.pylons_py3 import cache; cache._fingerprint = lambda: b'8' * 8\n"
     )
     # Nothing is written: the packages below Pylons are cached for all tests in one place.
-    assert environment.run(other + IMPORT, "-B") == "translated"
+    assert translated.run(other + IMPORT, "-B") == "translated"
 
 
 @pytest.mark.parametrize(
@@ -208,19 +228,17 @@ def test_another_version_of_the_corrections_translates_again(environment):
     ],
     ids=["cut short", "altered", "empty"],
 )
-def test_a_damaged_cache_is_made_again(environment, damage):
-    environment.run()
-    for path in environment.cached():
+def test_a_damaged_cache_is_made_again(translated, damage):
+    for path in translated.cached():
         path.write_bytes(damage(path.read_bytes()))
-    assert environment.run() == "translated"
-    assert environment.run() == "from the cache"
+    assert translated.run() == "translated"
+    assert translated.run() == "from the cache"
 
 
-def test_optimised_byte_code_is_kept_apart(environment):
-    environment.run()
-    assert environment.run(IMPORT, "-O") == "translated"
-    assert environment.run(IMPORT, "-O") == "from the cache"
-    assert environment.run() == "from the cache"
+def test_optimised_byte_code_is_kept_apart(translated):
+    assert translated.run(IMPORT, "-O") == "translated"
+    assert translated.run(IMPORT, "-O") == "from the cache"
+    assert translated.run() == "from the cache"
 
 
 def test_nothing_is_written_when_python_is_told_so(environment):
