@@ -18,7 +18,7 @@ import simpycity.config
 from projects import create
 from psycopg2.extensions import connection, make_dsn, parse_dsn
 from sdist import unpack
-from support import PATIENCE
+from support import PATIENCE, in_memory
 
 from simpycity_template import Manager, get_manager
 
@@ -37,14 +37,20 @@ FROM_OUTSIDE = {"browser", "pylons_sources", "server"}
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that need a server or a browser, and run the slow ones first.
+    """Mark the tests that need a server or a browser, and order their files.
 
-    So the processes of `make test` end together.
+    The slowest file is first, and those that start no process are last: so the processes of
+    `make test` end together.
     """
+    places: dict[Path, tuple[float, bool]] = {}
     for item in items:
         if FROM_OUTSIDE.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("process")
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+        slow = item.get_closest_marker("slow")
+        seconds = slow.kwargs.get("seconds", 10) if slow else 0
+        place = (-seconds, item.get_closest_marker("process") is None)
+        places[item.path] = min(place, places.get(item.path, place))
+    items.sort(key=lambda item: places[item.path])
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
@@ -109,7 +115,7 @@ def server() -> Iterator[Server]:
     """The embedded server of this run."""
     # Not in tmp_path, whose parents each new run of pytest closes to others than root. Started by
     # a process of its own, so that it stops before its directory is deleted.
-    with tempfile.TemporaryDirectory(prefix="simpycity-tests-") as directory:
+    with tempfile.TemporaryDirectory(prefix="simpycity-tests-", dir=in_memory()) as directory:
         holder = subprocess.Popen(
             [sys.executable, "-c", HOLD_SERVER, directory],
             stdin=subprocess.PIPE,

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg2
-from support import PATIENCE, free_port
+from support import PATIENCE, free_port, in_memory
 
 from simpycity_template import embedded
 
@@ -96,7 +96,7 @@ class OwnServer:
 @contextmanager
 def folder() -> Iterator[Path]:
     """A folder in which servers may run, also those of root's."""
-    with tempfile.TemporaryDirectory(prefix="simpycity-servers-") as name:
+    with tempfile.TemporaryDirectory(prefix="simpycity-servers-", dir=in_memory()) as name:
         if ACCOUNT:
             shutil.chown(name, ACCOUNT["user"], ACCOUNT["group"])
         yield Path(name)

@@ -32,7 +32,7 @@ from support import PATIENCE, end_session, fork, in_use, until
 from simpycity_template import PoolTimeout, TransactionLost, get_manager
 from simpycity_template.middleware import ManagerMiddleware
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(seconds=30)
 
 STEPS = 10_000
 STEPS_PER_RUN = 50

@@ -20,7 +20,7 @@ from support import fork, in_use, until
 
 from simpycity_template import get_manager
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=30)]
 
 TRANSFERS = int(os.environ.get("TRANSFERS", 20_000))
 ACCOUNTS = 100

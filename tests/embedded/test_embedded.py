@@ -21,12 +21,12 @@ import psutil
 import psycopg2
 import pytest
 from psycopg2.extensions import parse_dsn
-from support import PATIENCE, until
+from support import PATIENCE, in_memory, until
 
 from simpycity_template import embedded
 from simpycity_template.embedded import keeper
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=50)]
 
 USER = """
 import sys
@@ -89,7 +89,7 @@ def remove() -> Iterator[Callable[[Path], None]]:
 @pytest.fixture
 def folder(remove: Callable[[Path], None]) -> Iterator[Path]:
     """A folder for the directories of servers; pytest's own is closed to others than root."""
-    folder = Path(tempfile.mkdtemp(prefix="simpycity-tests-")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="simpycity-tests-", dir=in_memory())).resolve()
     try:
         yield folder
         for lock in folder.rglob("keeper.lock"):
@@ -101,7 +101,7 @@ def folder(remove: Callable[[Path], None]) -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def used(remove: Callable[[Path], None]) -> Iterator[Path]:
     """The directory of an embedded server that was used once; to make one takes longer than a copy."""
-    folder = Path(tempfile.mkdtemp(prefix="simpycity-tests-")).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="simpycity-tests-", dir=in_memory())).resolve()
     user = User(folder / "postgres")
     user.dsn()
     user.end()

@@ -13,7 +13,7 @@ from waiting import eventually
 
 from simpycity_template.frameworks.celery import scope_tasks
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(seconds=20)
 
 PAGE = "docs/frameworks/celery.rst"
 

@@ -22,7 +22,7 @@ from support import PATIENCE, until
 from simpycity_template.paster.template import NewFolder
 from simpycity_template.settings import Settings
 
-pytestmark = [pytest.mark.process, pytest.mark.slow]
+pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=20)]
 
 CREATE = ("create", "-t", "simpycity")
 SITE = "sitecustomize.py"

@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from projects import change, create, served, set_up
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(seconds=20)
 
 By = pytest.importorskip("selenium.webdriver.common.by", reason="needs selenium").By
 

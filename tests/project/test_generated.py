@@ -30,7 +30,7 @@ from projects import (
 from psycopg2.extensions import parse_dsn
 from support import PATIENCE, until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(seconds=60)
 
 BROKEN = '''"""Fails."""
 

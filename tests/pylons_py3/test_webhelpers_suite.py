@@ -39,6 +39,7 @@ def test_webhelpers_own_tests_pass(pytestconfig, tmp_path):
         text = text.replace(
             "(object):\n    def setUp(self):", "(object):\n    def setup_method(self):"
         )
+        text = text.replace("/tmp/feed", str(tmp_path / "feed"))
         source.write_text(text, encoding="utf-8")
     # Those that are installed are tested.
     (folder / "webhelpers").rename(folder / "as_it_came")

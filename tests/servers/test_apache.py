@@ -19,7 +19,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from serving import Probe, on_page, visitors, with_changes
 from support import free_port, until
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(seconds=30)
 
 TROUBLE = """
 import os
