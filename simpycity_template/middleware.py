@@ -37,7 +37,7 @@ def respond_in_scope(
     request = RequestScope(manager.scopes, environ)
     try:
         with request:
-            body = application(environ, start_response)
+            body = application(environ, request.answer(start_response))
     except BaseException:
         request.close()
         raise

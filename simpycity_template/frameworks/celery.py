@@ -6,9 +6,11 @@ from typing import Any
 
 from simpycity_template.frameworks import installed
 from simpycity_template.manager import Manager
+from simpycity_template.pool.lost_writes import Outcome
 from simpycity_template.scopes.scope import Scope
 
 with installed("celery"):
+    from celery import states
     from celery.signals import task_postrun, task_prerun
 
 
@@ -21,8 +23,9 @@ def scope_tasks(manager: Manager) -> None:
     def begin(task: Any, task_id: str, **_: Any) -> None:
         manager.scopes.enter(_Task(f"{task.name}[{task_id}]"))
 
-    def end(task: Any, task_id: str, **_: Any) -> None:
-        manager.scopes.end(lambda scope: isinstance(scope, _Task))
+    def end(task: Any, task_id: str, state: str | None = None, **_: Any) -> None:
+        # Celery has caught the exception of a task that failed, and of one to be tried again.
+        manager.scopes.end(lambda scope: isinstance(scope, _Task), state != states.SUCCESS)
 
     # Celery calls a receiver once for each dispatch_uid, however often this is called.
     uid = f"simpycity_template {manager.name}"
@@ -32,3 +35,7 @@ def scope_tasks(manager: Manager) -> None:
 
 class _Task(Scope):
     """What a receiver ends is what a receiver began."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(label)
+        self.outcome = Outcome()

@@ -11,7 +11,13 @@ from typing import Any
 
 from simpycity_template.frameworks import installed
 from simpycity_template.manager import Manager, get_manager
-from simpycity_template.scopes.request import RequestScope, StreamedBody, UnclosedBody, is_complete
+from simpycity_template.scopes.request import (
+    RequestScope,
+    StreamedBody,
+    UnclosedBody,
+    is_complete,
+    is_error,
+)
 
 with installed("pyramid"):
     from pyramid.config import Configurator
@@ -80,6 +86,8 @@ class _Request(RequestScope):
                 request.finished_callbacks.popleft()(request)
         finally:
             self.__exit__()
+            if self.response is not None:
+                self.outcome.known(is_error(self.response.status))
             body: Any = getattr(self.response, "app_iter", ())
             if is_complete(body, request.environ):
                 self.close()

@@ -4,6 +4,9 @@ PostgreSQL itself is asked, because a SELECT that calls a function can change ro
 goes along with the ROLLBACK in one message, and its answer comes back as a message of the level INFO,
 which a session cannot switch off. An open transaction alone is asked about; one that has committed or
 rolled back is not.
+
+Where the work was answered with an error, such as the page of a 404, or failed as a task, somebody
+has raised, and nothing is logged. That may be known only after the ROLLBACK: see ``Outcome``.
 """
 
 import json
@@ -55,6 +58,31 @@ END $$"""
 LINES_SHOWN = 5
 
 
+class Outcome:
+    """How a unit of work ended, where that is known later than what it has lost."""
+
+    def __init__(self) -> None:
+        self._failed: bool | None = None
+        self._held: list[str] = []
+
+    def known(self, failed: bool) -> None:
+        """Log what was lost, now and from now on, or where the work ``failed`` nothing of it.
+
+        What has failed once has failed for good.
+        """
+        self._failed = failed or self._failed is True
+        held, self._held = self._held, []
+        for sentence in held:
+            self.log(sentence)
+
+    def log(self, sentence: str) -> None:
+        """Log a sentence, as soon as it is known that the work did not fail."""
+        if self._failed is None:
+            self._held.append(sentence)
+        elif not self._failed:
+            log.warning("%s", sentence)
+
+
 class LostWrites:
     """What the log says of the transactions of a manager."""
 
@@ -84,7 +112,11 @@ class LostWrites:
         for notice in reversed(connection.notices):
             _, _, changed = notice.partition(_MARK)
             if changed:
-                log.warning("%s", _sentence(owner, json.loads(changed), lines))
+                sentence = _sentence(owner, json.loads(changed), lines)
+                if owner.outcome is None:
+                    log.warning("%s", sentence)
+                else:
+                    owner.outcome.log(sentence)
                 break
 
 

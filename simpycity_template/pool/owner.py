@@ -9,11 +9,15 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from psycopg2 import extensions
 
 from simpycity_template.driver.connection import Connection
 from simpycity_template.pool.call_site import application_line, described
+
+if TYPE_CHECKING:
+    from simpycity_template.pool.lost_writes import Outcome
 
 _TRANSACTION: dict[int | None, str] = {
     extensions.TRANSACTION_STATUS_IDLE: "idle",
@@ -43,6 +47,7 @@ class Owner:
         released: whether the connection was given back for good.
         depth: how many ``transaction()`` blocks are open on the connection.
         deadlock: what to say where its statement was cancelled because it waits for its own thread.
+        outcome: how its scope ends, where that is known later than the ROLLBACK; otherwise None.
         comment: what its statements begin with; empty where ``tag_statements`` is off.
         dsn: of another database than the pool's; None for the pool's.
         isolation_level: of its transactions; None for the pool's.
@@ -63,6 +68,7 @@ class Owner:
         "label",
         "last_sql",
         "lost",
+        "outcome",
         "released",
         "served",
         "since",
@@ -95,6 +101,7 @@ class Owner:
         self.comment = self.deadlock = ""
         self.warned = self.lost = self.ended_elsewhere = self.released = False
         self.depth = 0
+        self.outcome: Outcome | None = None
         self.connection: Connection | None = None
         self.served: threading.Event | None = None
         self._line = application_line(sys._getframe(frames))

@@ -52,6 +52,7 @@ class Checkout(Owner):
             psycopg2.OperationalError: the server cannot be reached.
         """
         self._pool = pool
+        self.outcome = scope.outcome
         try:
             self.link = pool.acquire(self)
             scope.checkouts[handle.key] = self

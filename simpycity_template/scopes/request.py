@@ -8,9 +8,10 @@ is exhausted, closed or dropped.
 import logging
 import sys
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from simpycity_template.pool.lost_writes import Outcome
 from simpycity_template.pool.tracebacks import end_at_application
 from simpycity_template.process.thread_local import PerThread
 from simpycity_template.scopes.scope import Scope
@@ -27,6 +28,7 @@ class RequestScope:
 
     Attributes:
         scope: the request's own.
+        outcome: whether it was answered with an error.
         stacks: the scopes of its manager.
     """
 
@@ -39,6 +41,7 @@ class RequestScope:
         environ[key] = True
         self.stacks = stacks
         self.scope = Scope(request_label(environ))
+        self.outcome = self.scope.outcome = Outcome()
         self._scopes = [self.scope]
 
     def __enter__(self) -> None:
@@ -53,6 +56,15 @@ class RequestScope:
         self._scopes = self.stacks.leave(self.scope)
         if error is not None:
             end_at_application(error)
+
+    def answer(self, start_response: Callable[..., Any]) -> Callable[..., Any]:
+        """Return ``start_response`` for an application whose status is the request's outcome."""
+
+        def start(status: str, *rest: Any, **named: Any) -> Any:
+            self.outcome.known(is_error(status))
+            return start_response(status, *rest, **named)
+
+        return start
 
     def has_connections(self) -> bool:
         """Whether it has any; to be asked between two entries."""
@@ -193,6 +205,11 @@ def is_complete(body: Any, environ: dict[str, Any]) -> bool:
     return isinstance(body, (list, tuple)) or (
         isinstance(wrapper, type) and isinstance(body, wrapper)
     )
+
+
+def is_error(status: str) -> bool:
+    """Whether a status, as in ``404 Not Found``, is that of an error; a redirect is none."""
+    return status >= "4"
 
 
 def request_label(environ: dict[str, Any]) -> str:

@@ -5,6 +5,7 @@ import weakref
 from typing import Any
 
 from simpycity_template.errors import TransactionLost
+from simpycity_template.pool.lost_writes import Outcome
 from simpycity_template.scopes.checkout import Checkout
 
 
@@ -17,10 +18,11 @@ class Scope:
         begun: whether somebody began it; False where a thread's first use did.
         ended: whether it was left for good, perhaps by another thread.
         thread: the one that entered it last.
+        outcome: how it ends, where whoever began it learns that from an answer or a result.
         checkouts: its connections, by a weak reference to their handle.
     """
 
-    __slots__ = ("begun", "checkouts", "ended", "label", "several", "thread")
+    __slots__ = ("begun", "checkouts", "ended", "label", "outcome", "several", "thread")
 
     thread: threading.Thread
 
@@ -29,6 +31,7 @@ class Scope:
         self.begun = begun
         self.several = False
         self.ended = False
+        self.outcome: Outcome | None = None
         self.checkouts: dict[weakref.ref[Any], Checkout] = {}
 
     def close(self) -> None:

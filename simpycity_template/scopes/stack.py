@@ -127,13 +127,19 @@ class Stacks(PerThread[Stack]):
         begun[-1].ends_elsewhere()
         return begun[-1]
 
-    def end(self, meant: Callable[[Scope], bool]) -> None:
+    def end(self, meant: Callable[[Scope], bool], failed: bool = False) -> None:
         """End the innermost scope of this thread for which ``meant`` is true, if there is one.
 
         With it ends what was begun inside it and not left.
+
+        Arguments:
+            meant: which scope.
+            failed: whether its work ended by an exception that was caught meanwhile.
         """
         for scope in reversed(self.get()):
             if not scope.ended and meant(scope):
+                if scope.outcome is not None:
+                    scope.outcome.known(failed)
                 for left in reversed(self.leave(scope)):
                     left.end()
                 return

@@ -250,6 +250,25 @@ def test_a_task_ends_with_the_block_that_a_generator_of_it_is_in(manager):
     assert (manager.scopes.current(), in_use(manager)) == (None, [])
 
 
+def test_a_lost_write_is_told_of_a_task_that_succeeds_and_of_no_other(make_manager, caplog):
+    manager = make_manager(log_lost_writes="true")
+    scope_tasks(manager)
+    app = Celery("losing")
+    with manager.transaction():
+        manager.handle().execute("CREATE TABLE note (body text)")
+
+    @app.task
+    def write(then):
+        manager.handle().execute("INSERT INTO note VALUES ('Milk')")
+        if then == "fail":
+            raise ZeroDivisionError
+
+    for then in ("fail", "forget"):
+        write.apply([then], task_id=then)
+    (said,) = [one.getMessage() for one in caplog.records if one.name == "simpycity_template"]
+    assert "write[forget]' changed 1 row of note" in said
+
+
 def test_a_revoked_task_leaves_no_session_behind(project, sessions):
     project.write("revoke.py", REVOKE)
     printed = project.run("revoke.py")

@@ -9,6 +9,7 @@ from waiting import eventually
 ROUGH_SETTINGS = """
 from notes.settings import *
 ROOT_URLCONF = "notes.rough_urls"
+SIMPYCITY["log_lost_writes"] = True
 MIDDLEWARE = ["notes.rough_urls.middleware"]
 """
 
@@ -215,6 +216,8 @@ def test_no_request_leaves_a_session_behind(rough, sessions):
         log = site.log.read_text()
     assert sessions.are_gone()
     assert log.count("thread 'forgetful', in no scope, went without cleanup()") == 20
+    assert log.count("scope 'GET /numbers' changed 1 row of note") == 20
+    assert "scope 'GET /fails' changed" not in log
 
 
 def test_a_client_that_goes_away_leaves_no_session_behind(rough, sessions):

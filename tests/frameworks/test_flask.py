@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from asgiref.sync import sync_to_async
-from flask import Flask, Response
+from flask import Flask, Response, abort
 from pages import block, typed
 from psycopg2.extensions import parse_dsn
 from simpycity.core import Raw
@@ -130,6 +130,24 @@ def backend(manager):
 
 def labels(manager):
     return [entry.label for entry in manager.status() if entry.state == "in use"]
+
+
+def test_a_lost_write_is_told_of_unless_the_answer_is_an_error(app, manager, note, caplog):
+    manager.configure({"simpycity.dsn": manager.dsn(), "simpycity.log_lost_writes": "true"})
+
+    @app.get("/<int:status>")
+    def view(status):
+        manager.handle().execute("INSERT INTO note (body) VALUES ('milk')")
+        if status == 404:
+            abort(404)
+        return "page", status
+
+    app.errorhandler(404)(lambda error: ("no such page", 404))
+    for status in (404, 500):
+        assert app.test_client().get(f"/{status}").status_code == status
+    assert not any("changed" in said for said in caplog.messages)
+    app.test_client().get("/200")
+    assert caplog.messages[-1].startswith("scope 'GET /200' changed 1 row of note")
 
 
 def test_an_app_context_is_a_scope(app, manager):

@@ -8,6 +8,7 @@ import pytest
 from pages import block, typed
 from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
+from pyramid.httpexceptions import HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import FileResponse, Response
 from simpycity.core import Raw
@@ -199,6 +200,21 @@ def test_the_scope_carries_the_requests_name(application, manager):
 
     assert application(view).get("/page").text == "['GET /page']"
     assert labels(manager) == []
+
+
+def test_a_lost_write_is_told_of_unless_the_answer_is_an_error(application, note, caplog):
+    def view(request):
+        request.simpycity.handle().execute("INSERT INTO note (body) VALUES ('milk')")
+        if request.params["answer"] == "raised":
+            raise HTTPNotFound
+        return Response(status=request.params["answer"])
+
+    app = application(view, **{"simpycity.log_lost_writes": "true"})
+    for answer in ("raised", "404", "500"):
+        app.get(f"/page?answer={answer}", status="*")
+    assert not any("changed" in said for said in caplog.messages)
+    app.get("/page?answer=303")
+    assert caplog.messages[-1].startswith("scope 'GET /page' changed 1 row of note")
 
 
 def test_a_subrequest_shares_the_scope_unless_it_passes_the_tweens(application, manager):

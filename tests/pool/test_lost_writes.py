@@ -8,6 +8,7 @@ from simpycity.core import Function, Raw
 from wire import wire
 
 from simpycity_template.driver import merged_begin as merging
+from simpycity_template.middleware import ManagerMiddleware
 
 add = Function("add_note", ["title"])
 read = Raw("SELECT title FROM note")
@@ -148,6 +149,47 @@ def test_nothing_is_said_where_a_scope_ends_by_an_exception(manager, logged):
     with pytest.raises(LookupError), manager.scope("x"):
         add("Milk")
         raise LookupError
+    assert logged() == []
+
+
+def answer(manager, status, clean_up=False, stream=False):
+    """A request that writes, does not commit, and is answered with ``status``."""
+
+    def application(environ, start_response):
+        add("Milk")
+        if clean_up:
+            # As the finally of a generated project's controller does, before anybody has answered.
+            manager.cleanup()
+        start_response(status, [])
+        return iter([b"page"]) if stream else [b"page"]
+
+    environ = {"REQUEST_METHOD": "POST", "SCRIPT_NAME": "", "PATH_INFO": "/notes"}
+    return list(ManagerMiddleware(application, manager)(environ, lambda *rest: None))
+
+
+@pytest.mark.parametrize("form", [{}, {"clean_up": True}, {"stream": True}], ids=str)
+def test_a_request_is_told_of_unless_it_is_answered_with_an_error(manager, logged, form):
+    for status in ("404 Not Found", "500 Internal Server Error"):
+        answer(manager, status, **form)
+        assert logged() == []
+    for number, status in enumerate(("200 OK", "303 See Other"), 1):
+        answer(manager, status, **form)
+        assert len(logged()) == number
+        assert "'POST /notes' changed 2 rows of note" in logged()[-1]
+
+
+def test_nothing_is_said_where_an_exception_leaves_a_request_after_its_cleanup(manager, logged):
+    def application(environ, start_response):
+        try:
+            raise LookupError
+        except LookupError:
+            add("Milk")
+        manager.cleanup()
+        raise ZeroDivisionError
+
+    environ = {"REQUEST_METHOD": "POST", "SCRIPT_NAME": "", "PATH_INFO": "/notes"}
+    with pytest.raises(ZeroDivisionError):
+        ManagerMiddleware(application, manager)(environ, lambda *rest: None)
     assert logged() == []
 
 

@@ -77,7 +77,7 @@ class BusyController(BaseController):
 HOLDING = """
 import time
 
-from pylons.controllers.util import redirect
+from pylons.controllers.util import abort, redirect
 
 from {package}.lib.base import BaseController
 from {package}.model.meta import manager
@@ -96,6 +96,10 @@ class HoldingController(BaseController):
         manager.commit()
         manager.handle().execute("INSERT INTO list VALUES ('Bread')")
         redirect("/style.css")
+
+    def refuse(self):
+        manager.handle().execute("INSERT INTO list VALUES ('Wine')")
+        abort(404, "There is no such list.")
 """
 
 
@@ -384,6 +388,7 @@ class TestCommands:
         with served(project) as address:
             assert Visitor(address).get("/holding/index") == "told"
             assert "body" in Visitor(address).get("/holding/forget")
+            assert "There is no such list." in Visitor(address).get("/holding/refuse")
         log = (project / "serve.log").read_text()
         (forgotten,) = re.findall(r"WARNI .*nobody called commit.*", log)
         assert "'GET /holding/forget' changed 1 row of list and was rolled back" in forgotten

@@ -17,13 +17,14 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.handlers.asgi import ASGIHandler
 from django.core.handlers.wsgi import WSGIHandler
-from django.core.signals import request_finished, request_started
+from django.core.signals import got_request_exception, request_finished, request_started
 from django.db import connections
 from django.db.backends.base.base import NO_DB_ALIAS
 from django.db.backends.signals import connection_created
 
 from simpycity_template.frameworks import configured, database_name
 from simpycity_template.manager import Manager
+from simpycity_template.pool.lost_writes import Outcome
 from simpycity_template.scopes.request import request_label
 from simpycity_template.scopes.scope import Scope
 from simpycity_template.scopes.stack import Stacks
@@ -61,6 +62,7 @@ class Simpycity(AppConfig):
         ]
         connection_created.connect(self.follow)
         request_started.connect(self.begin)
+        got_request_exception.connect(self.failed)
         request_finished.connect(self.end)
 
     def follow(self, sender: Any, connection: Any, **_: Any) -> None:
@@ -94,6 +96,12 @@ class Simpycity(AppConfig):
         environ[self.name] = _Guard(scope, self.manager.scopes)
         self.manager.scopes.enter(scope)
 
+    def failed(self, sender: Any, **_: Any) -> None:
+        """Django has caught an exception of the request that this thread is in."""
+        scope = self.manager.scopes.current()
+        if scope is not None and scope.outcome is not None:
+            scope.outcome.known(failed=True)
+
     def end(self, sender: Any, **_: Any) -> None:
         """A request has ended: its response was sent, or its client went away."""
         # The signal is also sent by such a job, and by any other response that is closed.
@@ -107,6 +115,7 @@ class _Request(Scope):
 
     def __init__(self, label: str, handler: Any) -> None:
         super().__init__(label)
+        self.outcome = Outcome()
         served = isinstance(handler, type) and issubclass(handler, (WSGIHandler, ASGIHandler))
         # Unlike a server's, the response of a test client does not know its handler.
         self.senders = (handler,) if served else (handler, None)
