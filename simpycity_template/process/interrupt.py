@@ -41,7 +41,7 @@ class _Listener:
         self.thread: threading.Thread | None = None
 
     def start(self, cancel: Callable[[Callable[[], bool]], object]) -> None:
-        """Begin to listen, where no one else listens and where Ctrl-C is a KeyboardInterrupt.
+        """Begin to listen, where no one else listens.
 
         Call it in the main thread.
         """
@@ -108,7 +108,7 @@ class _Listener:
 
 
 def listen(cancel: Callable[[Callable[[], bool]], object]) -> None:
-    """Let Ctrl-C end the statement that the main thread waits for, from now on.
+    """Let Ctrl-C, and SIGTERM in a ``terminable()`` block, end what the main thread waits for.
 
     Nothing happens in another thread, in a server that has handlers of its own, and where psycopg2
     has a wait callback or threads are greenlets.
@@ -119,7 +119,8 @@ def listen(cancel: Callable[[Callable[[], bool]], object]) -> None:
     """
     if (
         threading.current_thread() is threading.main_thread()
-        and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        # A shell lets what it starts in the background ignore Ctrl-C, but not SIGTERM.
+        and any(map(_ends_work, (signal.SIGINT, signal.SIGTERM)))
         and extensions.get_wait_callback() is None
         # Where gevent makes greenlets of threads, one that waits in C stops all others.
         and isinstance(_thread.start_new_thread, BuiltinFunctionType)

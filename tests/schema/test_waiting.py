@@ -129,13 +129,21 @@ def project(tmp_path_factory):
     return create(tmp_path_factory.mktemp("waiting"), "HelloWorld", "example=False")
 
 
+def in_the_background():
+    """In a child process: be as what a shell starts with ``&``."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @pytest.mark.parametrize(
-    ("ending", "status"),
-    [(signal.SIGINT, -2), (signal.SIGTERM, 143), (signal.SIGKILL, -9)],
-    ids=lambda value: getattr(value, "name", None),
+    ("ending", "status", "begin"),
+    [
+        pytest.param(signal.SIGINT, -2, None, id="SIGINT"),
+        pytest.param(signal.SIGTERM, 143, in_the_background, id="SIGTERM"),
+        pytest.param(signal.SIGKILL, -9, None, id="SIGKILL"),
+    ],
 )
 def test_setup_app_that_is_ended_leaves_nothing_in_the_server(
-    project, dsn, rows, server, ending, status
+    project, dsn, rows, server, ending, status, begin
 ):
     migrations = project / "helloworld" / "model" / "migrations"
     migrations.mkdir(exist_ok=True)
@@ -156,6 +164,7 @@ def test_setup_app_that_is_ended_leaves_nothing_in_the_server(
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
+                preexec_fn=begin,
             )
             until(lambda: rows(WAITING))
             process.send_signal(ending)
