@@ -6,10 +6,12 @@ from collections.abc import Callable, Mapping
 from itertools import islice
 from typing import Any
 
+import psycopg2
 from psycopg2.extras import DictRow
 from simpycity.handle import Cursor
 
 from simpycity_template.manager import Manager, configured_managers
+from simpycity_template.pool.tracebacks import end_at_application
 
 ROWS = 50
 """How many rows are shown at most."""
@@ -79,6 +81,13 @@ class Console(code.InteractiveConsole):
         finally:
             sys.displayhook = before
 
+    def showtraceback(self) -> None:
+        """Print a traceback; that of an SQL error ends with the line that was typed."""
+        error = sys.exc_info()[1]
+        if error is not None:
+            end_at_application(error)
+        super().showtraceback()
+
     def runcode(self, code: Any) -> None:
         """Run what was typed, and end its transaction."""
         super().runcode(code)
@@ -98,7 +107,15 @@ def with_ipython(shell: Any, names: dict[str, Any]) -> Any:
     shell.events.register("post_run_cell", lambda *result: transaction.prompt_ended())
     for kind in (Cursor, DictRow, list):
         shell.display_formatter.ipython_display_formatter.for_type(kind, _show_in_ipython)
+    shell.set_custom_exc((psycopg2.Error,), _show_error_in_ipython)
     return shell
+
+
+def _show_error_in_ipython(
+    shell: Any, kind: Any, error: Any, trace: Any, tb_offset: int | None = None
+) -> None:
+    end_at_application(error)
+    shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
 
 
 def _show_in_ipython(value: Any) -> None:

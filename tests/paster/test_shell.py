@@ -110,6 +110,8 @@ def test_an_error_leaves_no_failed_transaction(shell, rows):
     shown = shell.end()
     assert "violates check constraint" in shown
     assert "current transaction is aborted" not in shown
+    # The traceback has the line that was typed alone.
+    assert shown.count("  File ") == 1
 
 
 def test_rows_are_a_table_and_can_be_read_again(shell, rows):
@@ -132,6 +134,7 @@ def test_with_ipython_it_is_the_same(project, rows, pytestconfig, tmp_path):
         shell.type("begin()", "x = notes.add('Bread', '')")
         until(lambda: rows(OPEN) == [1])
         shell.type("commit()", "found = notes.latest(5)", "found", "found.fetchall()", "[1, 2]")
+        shell.type("notes.add('', '')")
         shown = shell.end()
     finally:
         shell.process.kill()
@@ -139,4 +142,5 @@ def test_with_ipython_it_is_the_same(project, rows, pytestconfig, tmp_path):
     assert shown.count("Rolled back, as after each prompt. begin() keeps") == 1
     assert shown.count("Bread") == 2 and "DictRow" not in shown
     assert "[1, 2]" in shown
+    assert "violates check constraint" in shown and "simpycity_patches" not in shown
     assert rows("SELECT title FROM note") == ["Bread"]

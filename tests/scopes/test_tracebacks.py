@@ -1,5 +1,7 @@
 """The traceback of an SQL error ends with the application's line, when it leaves its scope."""
 
+import logging
+import sys
 import traceback
 
 import psycopg2
@@ -8,6 +10,7 @@ from simpycity.core import Function, Raw
 from simpycity.model import SimpleModel
 
 from simpycity_template import PoolTimeout
+from simpycity_template.log_format import Formatter
 
 
 class Note(SimpleModel):
@@ -71,6 +74,17 @@ def test_an_error_that_was_caught_and_turned_into_another_is_shortened_as_well(m
         turn()
     assert last_line(raised.value) == (__file__, "turn")
     assert last_line(raised.value.__context__) == (__file__, "call_a_function")
+
+
+def test_the_log_ends_with_the_applications_line_also_where_the_scope_goes_on(manager):
+    with manager.scope("x"):
+        try:
+            call_a_function(manager)
+        except psycopg2.Error:
+            record = logging.LogRecord("x", logging.ERROR, "", 0, "failed", (), sys.exc_info())
+        frames = [line for line in Formatter().format(record).splitlines() if "File " in line]
+    assert len(frames) == 2
+    assert frames[-1].endswith("in call_a_function")
 
 
 def test_where_all_connections_are_in_use_the_last_frame_is_the_applications(make_manager):
