@@ -40,8 +40,9 @@ HEAD = """<meta name="viewport" content="width=device-width, initial-scale=1">
 
 STYLE = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
 
-# What PostgreSQL quotes of a statement, with a ^ under the place of the error.
-EXCERPT = re.compile(r"(?m)^LINE \d+: .*\n *\^")
+# What PostgreSQL quotes of a statement, with a ^ under the place of the error, and the end of that
+# line: a block ends its last line by itself.
+EXCERPT = re.compile(r"(?m)^LINE \d+: .*\n *\^\n?")
 
 
 class _Escaped(Traceback):

@@ -201,6 +201,24 @@ return ["nothing_of_that_name", "^"].map(text => {
 """
 
 
+def test_on_a_telephone_what_opens_the_console_takes_no_width_of_a_code_line(browser, address):
+    look(browser, address, "/greedy/wrong", "telephone", "light")
+    browser.find_element(By.CSS_SELECTOR, "div.traceback pre img")
+    assert browser.execute_script(ICONS_BELOW) == [True]
+
+
+# Of each code line of the traceback, whether its icons are below its text.
+ICONS_BELOW = """
+return [...document.querySelectorAll("div.traceback pre")].map(line => {
+  const range = document.createRange();
+  range.selectNode([...line.childNodes].find(node => node.nodeType === Node.TEXT_NODE));
+  const end = range.getBoundingClientRect().bottom;
+  return [...line.querySelectorAll("img")].every(
+    icon => icon.getBoundingClientRect().height && icon.getBoundingClientRect().top >= end);
+});
+"""
+
+
 def test_cards_have_even_gaps_and_a_wide_table_scrolls_on_a_telephone(browser, address):
     look(browser, address, "/", "telephone", "light")
     boxes = [card.rect for card in browser.find_elements(By.CSS_SELECTOR, ".card")]
