@@ -3,8 +3,12 @@
 A query object is made once, at import as a rule, so this costs a call nothing.
 """
 
+import inspect
+import re
 import sys
 import weakref
+from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 _declared: "weakref.WeakSet[Any]" = weakref.WeakSet()
@@ -16,8 +20,44 @@ def note(query: Any) -> None:
     # The constructors, also those of an application's subclasses.
     while frame.f_back and frame.f_locals.get("self") is query:
         frame = frame.f_back
-    query.declared_at = (frame.f_code.co_filename, frame.f_lineno)
+    _remember(query, frame.f_code.co_filename, frame.f_lineno)
+
+
+def note_earlier(kind: type) -> None:
+    """Remember the queries of modules and their classes that were made before Simpycity was corrected.
+
+    Arguments:
+        kind: the class of all queries.
+    """
+    for module in list(sys.modules.values()):
+        file = isinstance(module, ModuleType) and vars(module).get("__file__")
+        if file and file.endswith(".py"):
+            for name, value in _names(module):
+                # Not isinstance(), which proxies answer as what they stand for, or with an error.
+                if issubclass(type(value), kind) and "declared_at" not in vars(value):
+                    _remember(value, file, _line(module, name))
+
+
+def _remember(query: Any, file: str, line: int) -> None:
+    query.declared_at = (file, line)
     _declared.add(query)
+
+
+def _names(module: ModuleType) -> Iterator[tuple[str, Any]]:
+    for name, value in list(vars(module).items()):
+        yield name, value
+        if issubclass(type(value), type) and value.__module__ == module.__name__:
+            yield from list(vars(value).items())
+
+
+def _line(module: ModuleType, name: str) -> int:
+    """The first line of a module that gives a name its value; 1 where its source has none."""
+    try:
+        source = inspect.getsource(module)
+    except (OSError, TypeError):
+        return 1
+    found = re.search(rf"(?m)^[ \t]*{re.escape(name)}\b[^=\n]*=", source)
+    return source.count("\n", 0, found.start()) + 1 if found else 1
 
 
 def all_declared() -> list[Any]:

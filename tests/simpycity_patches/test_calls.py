@@ -1,11 +1,13 @@
 """Calls of functions: each argument reaches the parameter that is meant, or the call is refused."""
 
+import subprocess
 import sys
 
 import psycopg2
 import pytest
 from psycopg2.sql import SQL
 from simpycity.core import Function, FunctionSingle, FunctionTypedSingle, Query, Raw
+from support import PATIENCE
 
 from simpycity_template.simpycity_patches.declarations import all_declared
 
@@ -203,3 +205,29 @@ def test_each_declaration_knows_its_file_and_line():
     here = [Function("f"), Mine("f"), Query("t"), FunctionTypedSingle("f", ["n"])]
     assert [one.declared_at for one in here] == [(__file__, line + 1)] * 4
     assert set(here) <= set(all_declared())
+
+
+EARLY = """
+from simpycity.core import Function, Raw
+
+function = Function("f", ["a"])
+
+class Note:
+    __load__ = Raw(
+        "SELECT 1")
+
+import simpycity_template.manager
+from simpycity_template.simpycity_patches.declarations import all_declared
+
+late = Function("late")
+print([(one.query_base, *one.declared_at) for one in all_declared()])
+"""
+
+
+@pytest.mark.process
+def test_a_declaration_that_was_made_before_simpycity_was_corrected_is_known_as_well(tmp_path):
+    file = tmp_path / "early.py"
+    file.write_text(EARLY)
+    run = subprocess.run([sys.executable, file], capture_output=True, text=True, timeout=PATIENCE)
+    expected = [("f", str(file), 4), ("SELECT 1", str(file), 7), ("late", str(file), 13)]
+    assert run.stdout == f"{expected}\n", run.stderr
