@@ -16,7 +16,7 @@ from simpycity_template.schema.apply import Run
 from simpycity_template.schema.catalog import Catalog
 from simpycity_template.schema.files import Files
 from simpycity_template.schema.lock import LOCK
-from simpycity_template.schema.script import in_words
+from simpycity_template.schema.script import SchemaError, in_words
 
 if TYPE_CHECKING:
     from simpycity_template.manager import Manager
@@ -42,7 +42,8 @@ def compare(manager: "Manager", files: Files) -> Comparison:
     rolled back.
 
     Raises:
-        SchemaError: the files cannot be applied to an empty database.
+        SchemaError: the files cannot be applied to an empty database, or the role may not make the
+            functions either, so that nothing was compared.
         psycopg2.Error: the database cannot be reached.
     """
     with closing(pg_sessions.connect(manager.dsn())) as link, link.cursor() as cursor:
@@ -52,10 +53,13 @@ def compare(manager: "Manager", files: Files) -> Comparison:
                 with closing(pg_sessions.connect(scratch.dsn())) as other:
                     wanted = _everything(other.cursor(), _search_path(cursor))
         except errors.InsufficientPrivilege as error:
+            needed = (
+                f"that needs a database to make them in, and {in_words(error)}. "
+                "ALTER ROLE … CREATEDB allows it."
+            )
             return Comparison(
-                _functions_apart(cursor, files),
-                "Tables, types, constraints and indexes were not compared: that needs a database "
-                f"to make them in, and {in_words(error)}. ALTER ROLE … CREATEDB allows it.",
+                _functions_of_a_role(cursor, files, needed),
+                f"Tables, types, constraints and indexes were not compared: {needed}",
             )
         return Comparison(_apart(catalog.everything(cursor), wanted))
 
@@ -91,6 +95,19 @@ def _everything(cursor: Any, search_path: str) -> Catalog:
     # Names are written as one would write them there.
     cursor.execute("SELECT set_config('search_path', %s, false)", [search_path])
     return catalog.everything(cursor)
+
+
+def _functions_of_a_role(cursor: Any, files: Files, needed: str) -> list[str]:
+    """As ``_functions_apart()``, for a role that may not create a database."""
+    try:
+        return _functions_apart(cursor, files)
+    except SchemaError as error:
+        if not isinstance(error.__cause__, errors.InsufficientPrivilege):
+            raise
+        raise SchemaError(
+            f"Nothing was compared: {needed} Nor may this role make the functions of this "
+            f"database again, which compares them at least: {error}"
+        ) from error.__cause__
 
 
 def _functions_apart(cursor: Any, files: Files) -> list[str]:

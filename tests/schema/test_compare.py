@@ -3,7 +3,7 @@
 import pytest
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from simpycity_template.schema import Schema
+from simpycity_template.schema import Schema, SchemaError
 
 TABLE = """
 CREATE TYPE mood AS ENUM ('good', 'bad');
@@ -134,3 +134,7 @@ def test_a_role_that_may_not_create_a_database_gets_the_functions_compared(
     ]
     # It was rolled back.
     assert rows("SELECT notes()") == [None]
+    # Those of somebody else it cannot make again.
+    rows("ALTER FUNCTION notes OWNER TO CURRENT_ROLE")
+    with pytest.raises(SchemaError, match=r"(?s)Nothing was compared.*CREATEDB.*must be owner"):
+        schema.compare()
