@@ -59,6 +59,9 @@ if libpq_version() >= 16_00_00:
     # Older ones do not know the parameter.
     _HERE["require_auth"] = ""
 
+# What the processes of root's server find in their environment.
+_FOR_ACCOUNT = ("PATH", "LD_LIBRARY_PATH", "TZ")
+
 # Refusals that waiting does not change: libpq's own, where the environment (PGSERVICE, PGSSLMODE, ...)
 # keeps it from asking any server, and those of a server that is up (to PGOPTIONS, PGTZ, ...).
 _FINAL = re.compile(
@@ -159,7 +162,8 @@ class _Server:
         self.log = home / "log"
         self.refusal = ""  # why the last attempt to connect failed
         self.folder: Folder  # home, open
-        self.account: dict[str, Any] = {}  # of the server's processes, as arguments of subprocess
+        # How the server's processes are started, as arguments of subprocess.
+        self.options: dict[str, Any] = {"cwd": home, "env": {**os.environ, "LC_ALL": "C"}}
         self.here = _HERE
 
     def join(self) -> connection:
@@ -168,7 +172,10 @@ class _Server:
         if account is not None:
             # The account may lead us to another server, which would take us for root.
             self.here = {**_HERE, "requirepeer": account.pw_name}
-            self.account = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+            # Neither our terminal nor our environment, which may have passwords, is for the account.
+            env = {name: os.environ[name] for name in _FOR_ACCOUNT if name in os.environ}
+            self.options |= {"env": {**env, "LC_ALL": "C"}, "start_new_session": True}
+            self.options |= {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         with self.folder:
             self._hold()
             with _opened(_lock(self.folder, "start.lock", fcntl.LOCK_EX)) as descriptor:
@@ -202,7 +209,7 @@ class _Server:
         # its end would wait for the keeper.
         python = os.path.join(sys.prefix, "bin", "python3")
         null, alone = subprocess.DEVNULL, fcntl.LOCK_EX | fcntl.LOCK_NB
-        account = self.account or {"user": os.geteuid(), "group": os.getegid()}
+        uid, gid = self.options.get("user", os.geteuid()), self.options.get("group", os.getegid())
         with ExitStack() as opened:
             try:
                 locks = [opened.enter_context(_opened(_lock(self.folder, "keeper.lock", alone)))]
@@ -211,13 +218,14 @@ class _Server:
             for name in ("users.lock", "start.lock"):
                 locks.append(opened.enter_context(_opened(self.folder.file(name))))
             descriptors = [self.folder.descriptor, *locks]
-            numbers = [*descriptors, account["user"], account["group"]]
+            numbers = [*descriptors, uid, gid]
             subprocess.run(
                 [
                     python, "-I", "-S", keeper.__file__,
                     self.home, self.programs / "pg_ctl", *map(str, numbers),
                 ],
-                pass_fds=descriptors, check=True, stdin=null, stdout=null, stderr=null,
+                pass_fds=descriptors, env=self.options["env"], check=True,
+                stdin=null, stdout=null, stderr=null,
             )  # fmt: skip
 
     def _connect(self) -> connection | None:
@@ -336,7 +344,7 @@ class _Server:
             process.kill()
         psutil.wait_procs(left, timeout=START_TIMEOUT)
         for folder in lines[4:5]:
-            keeper.remove_socket_folder(folder, self.account.get("user"))
+            keeper.remove_socket_folder(folder, self.options.get("user"))
         self._remove("cluster/postmaster.pid", f"cluster/{SOCKET}.lock")
         return False
 
@@ -344,7 +352,7 @@ class _Server:
         """Remove files and folders in the directory, with the rights of the server's account."""
         # PATH may lack it, or lead through a folder that is closed to the account.
         program = shutil.which("rm", path=os.defpath) or "rm"
-        subprocess.run([program, "-rf", *names], cwd=self.home, check=True, **self.account)
+        subprocess.run([program, "-rf", *names], check=True, **self.options)
 
     def _is_of_cluster(self, process: Any) -> bool:
         import psutil
@@ -352,7 +360,7 @@ class _Server:
         try:
             return (
                 process.name() == "postgres"
-                and process.uids().real == self.account.get("user", os.geteuid())
+                and process.uids().real == self.options.get("user", os.geteuid())
                 and self.cluster.samefile(process.cwd())
             )
         except (psutil.Error, OSError):
@@ -364,8 +372,8 @@ class _Server:
         if len(path) <= SOCKET_PATH_LIMIT and b"," not in path:
             return "."
         folder = tempfile.mkdtemp(prefix="simpycity-", dir="/tmp")
-        if self.account:
-            os.chown(folder, self.account["user"], self.account["group"])
+        if "user" in self.options:
+            os.chown(folder, self.options["user"], self.options["group"])
         return folder
 
     def _run(
@@ -378,8 +386,7 @@ class _Server:
         # a quote or a dollar in the path.
         return subprocess.run(
             [self.programs / program, *arguments],
-            stdin=start_lock, cwd=self.home, env={**os.environ, "LC_ALL": "C"},
-            capture_output=True, check=False, **self.account,
+            stdin=start_lock, capture_output=True, check=False, **self.options,
         )  # fmt: skip
 
 

@@ -288,6 +288,33 @@ def test_root_sends_nothing_to_a_server_that_another_account_runs(home, private)
             assert link.recv(1) == b""
 
 
+def test_a_program_of_the_servers_has_neither_roots_terminal_nor_its_environment(home, tmp_path):
+    program = tmp_path / "bin" / "initdb"
+    program.parent.mkdir()
+    program.write_text(
+        "#!/bin/sh\n"
+        "[ $(cut -d' ' -f6 /proc/$$/stat) = $$ ] && session='of its own'\n"
+        "echo session $session, user $(id -u), groups $(id -G), $(env | cut -d= -f1) >&2\n"
+        "exit 1\n"
+    )
+    program.chmod(0o755)
+    script = (
+        "import pathlib, sys; from simpycity_template import embedded;"
+        "embedded.find_programs = lambda: pathlib.Path(sys.argv[2]);"
+        "embedded.dsn(sys.argv[1], 'x')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(home), str(program.parent)],
+        env={**os.environ, "AWS_SECRET_ACCESS_KEY": "geheim"},
+        capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    entry = pwd.getpwnam("nobody")
+    sentence = done.stderr.splitlines()[-1]
+    wanted = f"session of its own, user {entry.pw_uid}, groups {entry.pw_gid}, "
+    assert wanted in sentence and "LC_ALL" in sentence
+    assert "AWS" not in sentence
+
+
 def test_a_folder_of_roots_with_other_files_is_not_taken(private):
     assert "it is root's, and has other files in it" in refused(private)
     assert untouched(private)
