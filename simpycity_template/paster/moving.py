@@ -71,7 +71,9 @@ def translate(folder: Path) -> None:
             file.write_bytes(spaced)
     fissix = [sys.executable, "-m", "fissix", "--write", "--nobackups", "--no-diffs"]
     done = subprocess.run(
-        [*fissix, *map(str, code)], capture_output=True, text=True, check=False
+        [*fissix, *(str(file.absolute()) for file in code)],
+        # Python looks for modules there first: in the application's folder fissix would import string.py.
+        cwd=sys.prefix, capture_output=True, text=True, check=False,
     )  # fmt: skip
     if done.returncode:
         said = [line for line in done.stderr.splitlines() if "Error" in line or "Can't" in line]

@@ -162,7 +162,10 @@ def places(folder: Path) -> Iterator[Place]:
 
 
 def files(folder: Path) -> Iterator[Path]:
-    """Yield the files of an application that may have to change, in an order that stays."""
+    """Yield the files of an application that may have to change, in an order that stays.
+
+    Links are passed over: what they lead to is found under its own name, or is not the application's.
+    """
     for place, folders, names in os.walk(folder):
         # Environments have their own.
         folders[:] = sorted(
@@ -173,7 +176,9 @@ def files(folder: Path) -> Iterator[Path]:
         )  # fmt: skip
         for name in sorted(names):
             file = Path(place, name)
-            if file.suffix in {".py", *TEMPLATES} or is_requirements(file):
+            if not file.is_symlink() and (
+                file.suffix in {".py", *TEMPLATES} or is_requirements(file)
+            ):
                 yield file
 
 

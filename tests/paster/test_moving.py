@@ -107,7 +107,12 @@ def test_it_lists_and_changes_nothing(old):
 
 
 @pytest.mark.process
-def test_write_translates_the_code(old):
+def test_write_translates_the_code(old, tmp_path_factory):
+    # Neither imported by what translates, nor written to.
+    (old / "difflib.py").write_text("raise SystemExit('imported')\n")
+    outside = tmp_path_factory.mktemp("outside") / "page.py"
+    outside.write_text("print 'x'\n")
+    (old / "wiki" / "linked.py").symlink_to(outside)
     done = paster("moving", "--write", ".", cwd=old)
     assert (done.returncode, done.stderr) == (1, ""), done.stdout
     text = (old / "wiki" / "page.py").read_text()
@@ -117,6 +122,7 @@ def test_write_translates_the_code(old):
     assert text.count("\t") == 1 and "\n\tindented by a tab" in text
     assert (old / "wiki" / "latin.py").read_bytes().endswith(b"'\xf6'\n")
     assert (old / "data" / "other.py").read_text() == "import cgi\n"
+    assert outside.read_text() == "print 'x'\n"
 
 
 @pytest.mark.process
