@@ -31,6 +31,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# Nor does everybody set this: what a program of a test prints comes when it is flushed, everywhere.
+os.environ.pop("PYTHONUNBUFFERED", None)
+
 # A test that uses one of these starts a process, or waits for the network.
 FROM_OUTSIDE = {"browser", "pylons_sources", "server"}
 

@@ -30,7 +30,7 @@ with manager.scope("before"):
         Raw("SELECT pg_sleep(1000)")()
     except psycopg2.OperationalError:
         print("broken", flush=True)
-print(manager.status())
+print(manager.status(), flush=True)
 sys.stdin.readline()
 with manager.scope("after"):
     print(Raw("SELECT 'works' AS it")().fetchone()["it"])

@@ -927,8 +927,9 @@ class TestFirstErrors:
 
     def test_the_servers_patience_with_an_idle_session(self, manager, gone):
         handle = manager.open(isolation_level=0)
+        session = backend(handle)
         Raw("SET idle_session_timeout = 10")(options={"handle": handle})
-        gone(handle.conn.backend_pid)
+        gone(session)
         with pytest.raises(errors.IdleSessionTimeout, match="due to idle-session timeout"):
             backend(handle)
         # No transaction is lost.

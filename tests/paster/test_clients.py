@@ -60,15 +60,15 @@ def test_the_exit_status_is_that_of_the_client(outside):
 
 ENDED = """
 import os, signal, sys
-def note(number, frame):
-    print(signal.Signals(number).name, flush=True)
-    if number == signal.SIGTERM:
-        sys.exit(9)
-signal.signal(signal.SIGINT, note)
-signal.signal(signal.SIGTERM, note)
+# One that comes before it is waited for stays until then.
+signals = {signal.SIGINT, signal.SIGTERM}
+signal.pthread_sigmask(signal.SIG_BLOCK, signals)
 print(os.environ["PGSERVICEFILE"], flush=True)
-while True:
-    signal.pause()
+number = None
+while number != signal.SIGTERM:
+    number = signal.sigwait(signals)
+    print(signal.Signals(number).name, flush=True)
+sys.exit(9)
 """
 
 
