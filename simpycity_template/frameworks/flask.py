@@ -12,10 +12,19 @@ from typing import Any
 
 from simpycity_template.frameworks import configured, installed
 from simpycity_template.middleware import COMPUTED, ManagerMiddleware
+from simpycity_template.pool.tracebacks import end_at_application
 
 with installed("flask"):
     import click
-    from flask import Flask, Response, appcontext_pushed, g, request, request_finished
+    from flask import (
+        Flask,
+        Response,
+        appcontext_pushed,
+        g,
+        got_request_exception,
+        request,
+        request_finished,
+    )
 
 
 class Simpycity:
@@ -40,6 +49,7 @@ class Simpycity:
         # Not teardown_request: Flask tears a streamed request down before it is streamed.
         app.wsgi_app = ManagerMiddleware(app.wsgi_app, manager)  # type: ignore[method-assign]
         request_finished.connect(_finish, app)
+        got_request_exception.connect(_failed, app)
         appcontext_pushed.connect(_begin, app)
         # Not teardown_appcontext: a function that was registered before would run later, and query
         # in no scope; one that fails would leave ours out.
@@ -52,6 +62,11 @@ def _finish(app: Flask, response: Response, **_: object) -> None:
     """Tell a page from a stream: Werkzeug wraps the body of both."""
     manager = app.extensions["simpycity"]
     request.environ[COMPUTED] = manager if response.is_sequence else None
+
+
+def _failed(app: Flask, exception: BaseException, **_: object) -> None:
+    """Flask has caught an exception of a request, and will log it."""
+    end_at_application(exception)
 
 
 def _begin(app: Flask, **_: object) -> None:

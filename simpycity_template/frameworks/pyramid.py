@@ -6,6 +6,7 @@ pyramid_tm and exception views are inside, to the last finished callback. A stre
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -85,7 +86,7 @@ class _Request(RequestScope):
             while request.finished_callbacks:
                 request.finished_callbacks.popleft()(request)
         finally:
-            self.__exit__()
+            self.__exit__(*sys.exc_info())
             if self.response is not None:
                 self.outcome.known(is_error(self.response.status))
             body: Any = getattr(self.response, "app_iter", ())

@@ -35,6 +35,9 @@ def fails(request):
     add("never committed")
     1 / 0
 
+def wrong(request):
+    manager.handle().execute("SELECT nothing")
+
 def missing(request):
     add("never committed")
     raise Http404
@@ -76,7 +79,7 @@ async def asynchronous(request):
     return HttpResponse(await sync_to_async(labels)())
 
 urlpatterns += [path("asynchronous", asynchronous)]
-urlpatterns += [path(view.__name__, view) for view in (fails, missing, endless, background)]
+urlpatterns += [path(view.__name__, view) for view in (fails, wrong, missing, endless, background)]
 urlpatterns += [
     interrupted_by(job, "job"),
     interrupted_by(lambda: HttpResponse("another").close(), "response"),
@@ -210,14 +213,20 @@ def test_no_request_leaves_a_session_behind(rough, sessions):
         with ThreadPoolExecutor(8) as clients:
             statuses = [status for status, _ in clients.map(site.get, list(expected) * 20)]
         assert statuses == list(expected.values()) * 20, site.log.read_text()
+        assert site.get("/wrong")[0] == 500
         assert site.get("/", b"body=milk") == (200, '{"notes": 1}')
         assert sessions.are_free()
         assert sessions.are_kept(5)
+        # What is logged at the end of a response may come after its last piece.
+        lost = "scope 'GET /numbers' changed 1 row of note"
+        assert eventually(lambda: site.log.read_text().count(lost) == 20)
         log = site.log.read_text()
     assert sessions.are_gone()
     assert log.count("thread 'forgetful', in no scope, went without cleanup()") == 20
-    assert log.count("scope 'GET /numbers' changed 1 row of note") == 20
     assert "scope 'GET /fails' changed" not in log
+    # The traceback of an SQL error ends with the view's line.
+    assert 'in wrong\n    manager.handle().execute("SELECT nothing")\n' in log
+    assert "simpycity_patches" not in log
 
 
 def test_a_client_that_goes_away_leaves_no_session_behind(rough, sessions):

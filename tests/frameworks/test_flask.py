@@ -1,5 +1,6 @@
 """Flask: requests, errors, streams, the test client and CLI commands, on waitress."""
 
+import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -148,6 +149,16 @@ def test_a_lost_write_is_told_of_unless_the_answer_is_an_error(app, manager, not
     assert not any("changed" in said for said in caplog.messages)
     app.test_client().get("/200")
     assert caplog.messages[-1].startswith("scope 'GET /200' changed 1 row of note")
+
+
+def test_the_logged_traceback_of_an_sql_error_ends_with_the_views_line(app, manager, caplog):
+    @app.get("/")
+    def view():
+        manager.handle().execute("SELECT nothing")
+
+    assert app.test_client().get("/").status_code == 500
+    (error,) = [record.exc_info[1] for record in caplog.records if record.exc_info]
+    assert traceback.extract_tb(error.__traceback__)[-1].name == "view"
 
 
 def test_an_app_context_is_a_scope(app, manager):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from pages import block, typed
+from psycopg2.errors import UndefinedColumn
 from pyramid.config import Configurator
 from pyramid.exceptions import ConfigurationError
 from pyramid.httpexceptions import HTTPNotFound
@@ -215,6 +216,15 @@ def test_a_lost_write_is_told_of_unless_the_answer_is_an_error(application, note
     assert not any("changed" in said for said in caplog.messages)
     app.get("/page?answer=303")
     assert caplog.messages[-1].startswith("scope 'GET /page' changed 1 row of note")
+
+
+def test_the_traceback_of_an_sql_error_ends_with_the_views_line(application):
+    def view(request):
+        request.simpycity.handle().execute("SELECT nothing")
+
+    with pytest.raises(UndefinedColumn) as raised:
+        application(view).get("/page")
+    assert raised.traceback[-1].name == "view"
 
 
 def test_a_subrequest_shares_the_scope_unless_it_passes_the_tweens(application, manager):

@@ -25,6 +25,7 @@ from django.db.backends.signals import connection_created
 from simpycity_template.frameworks import configured, database_name
 from simpycity_template.manager import Manager
 from simpycity_template.pool.lost_writes import Outcome
+from simpycity_template.pool.tracebacks import end_at_application
 from simpycity_template.scopes.request import request_label
 from simpycity_template.scopes.scope import Scope
 from simpycity_template.scopes.stack import Stacks
@@ -97,7 +98,10 @@ class Simpycity(AppConfig):
         self.manager.scopes.enter(scope)
 
     def failed(self, sender: Any, **_: Any) -> None:
-        """Django has caught an exception of the request that this thread is in."""
+        """Django has caught an exception of the request that this thread is in, and will log it."""
+        error = sys.exc_info()[1]
+        if error is not None:
+            end_at_application(error)
         scope = self.manager.scopes.current()
         if scope is not None and scope.outcome is not None:
             scope.outcome.known(failed=True)
