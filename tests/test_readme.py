@@ -49,7 +49,8 @@ class Machine:
         """Type commands into one shell, as in a login of its own."""
         done = run(
             "/bin/bash", "-ec", "\n".join(commands),
-            cwd=cwd, env=self.environment, input=answered, timeout=PATIENCE,
+            # What it installs may have to be fetched: only the test has a limit.
+            cwd=cwd, env=self.environment, input=answered, timeout=None,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
 
