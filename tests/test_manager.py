@@ -104,6 +104,23 @@ def interrupt_greenlet():
     return interrupt
 
 
+@contextmanager
+def read_late(session, gone):
+    """A block in which an answer of ``session`` is read when the server has ended that."""
+
+    def wait(link):
+        while link.poll() != extensions.POLL_OK:
+            select.select([link], [], [])
+            if link.info.backend_pid == session:
+                gone(session)
+
+    extensions.set_wait_callback(wait)
+    try:
+        yield
+    finally:
+        extensions.set_wait_callback(None)
+
+
 class TestNames:
     def test_the_same_name_is_the_same_manager(self):
         assert get_manager("one") is get_manager("one")
@@ -934,6 +951,32 @@ class TestFirstErrors:
             backend(handle)
         # No transaction is lost.
         assert backend(handle)
+
+    @pytest.mark.parametrize(
+        ("limit", "isolation_level", "error"),
+        [
+            ("idle_in_transaction_session_timeout", None, errors.IdleInTransactionSessionTimeout),
+            ("idle_session_timeout", 0, errors.IdleSessionTimeout),
+        ],
+    )
+    def test_a_reason_that_comes_together_with_an_answer(
+        self, manager, gone, limit, isolation_level, error
+    ):
+        handle = manager.open(isolation_level=isolation_level)
+        session = backend(handle)
+        with read_late(session, gone):
+            Raw(f"SET {limit} = 10")(options={"handle": handle})
+        with pytest.raises(error, match="terminating connection due to idle-"):
+            backend(handle)
+
+    def test_a_reason_that_comes_together_with_the_answer_before_a_commit(self, manager, gone):
+        session = backend()
+        with (
+            pytest.raises(TransactionLost, match="due to idle-in-transaction timeout"),
+            manager.transaction(),
+            read_late(session, gone),
+        ):
+            Raw("SET idle_in_transaction_session_timeout = 10")()
 
     def test_a_block_tells_the_error_that_ended_it(self, manager, notes):
         told = pytest.raises(errors.AdminShutdown, match="due to administrator command")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import psycopg2
 
-from simpycity_template.driver.disconnect import error_of
+from simpycity_template.driver.disconnect import error_of, translate_error
 from simpycity_template.driver.state import IDLE
 
 if TYPE_CHECKING:
@@ -44,23 +44,26 @@ def check_socket(connection: "Connection") -> None:
     if before is not None:
         connection.notices = []
     try:
-        if connection.handed_out:
-            # Another thread may be reading at this moment.
-            while not connection.closed and _is_readable(connection.fileno()):
+        try:
+            if connection.handed_out:
+                # Another thread may be reading at this moment.
+                while not connection.closed and _is_readable(connection.fileno()):
+                    connection.poll()
+            else:
+                # The second finds the end behind what the first has read. Unlike select, neither
+                # releases the GIL.
                 connection.poll()
-        else:
-            # The second finds the end behind what the first has read. Unlike select, neither
-            # releases the GIL.
-            connection.poll()
-            connection.poll()
-    finally:
-        received = connection.notices
-        if before is not None:
-            connection.notices = before
-            for notice in received:
-                before.append(notice)
-        if received:
-            _raise_on_notice(connection, received)
+                connection.poll()
+        finally:
+            received = connection.notices
+            if before is not None:
+                connection.notices = before
+                for notice in received:
+                    before.append(notice)
+            if received:
+                _raise_on_notice(connection, received)
+    except psycopg2.OperationalError as error:
+        raise translate_error(connection, error) from None
     connection.looked = monotonic()
 
 

@@ -2,7 +2,9 @@
 
 libpq reads the server's reason and then finds the socket closed; since its version 14 psycopg2 gets
 only the latter. What libpq keeps of the reason is the text, without its code. So the error gets its
-own class where the server writes English; in any language it has the server's message.
+own class where the server writes English; in any language it has the server's message. A reason that
+came together with the answer before it is a notice for libpq, among others: it is known in English
+only.
 """
 
 from typing import Any, NoReturn
@@ -23,19 +25,28 @@ def translate_error(connection: Any, error: psycopg2.Error) -> psycopg2.Error:
     if not connection.closed or error.pgcode is not None:
         return error
     message = connection.info.error_message or ""
-    return error_of(message, type(error)) if message.endswith(str(error)) else error
+    if not message.endswith(str(error)):
+        return error
+    if _code_in(message) is None:
+        message = next(filter(_code_in, reversed([*connection.notices])), "") + message
+    return error_of(message, type(error))
 
 
 def error_of(
     message: str, otherwise: type[psycopg2.Error] = psycopg2.OperationalError
 ) -> psycopg2.Error:
     """A message of the server as the error that it is, or as one of the class ``otherwise``."""
-    code = next((code for text, code in _CODES.items() if text in message), None)
+    code = _code_in(message)
     cause: Any = errors.lookup(code) if code else otherwise
     error: psycopg2.Error = cause(message)
     # As psycopg2 itself fills an error that comes from another process.
     error.__setstate__({"pgcode": code, "pgerror": message})
     return error
+
+
+def _code_in(message: str) -> str | None:
+    """The code of the reason that a message of the server is or begins with."""
+    return next((code for text, code in _CODES.items() if text in message), None)
 
 
 def raise_translated(connection: Any, error: psycopg2.Error) -> NoReturn:
