@@ -23,7 +23,7 @@ from docutils import nodes
 from docutils.core import publish_doctree
 from fissix.refactor import get_fixers_from_package
 from paste.deploy import loadapp
-from projects import paster, run, served
+from projects import python, run, served
 from webtest import TestApp
 
 from simpycity_template.pylons_py3.translation import to_python3
@@ -130,11 +130,12 @@ class Reader:
         if words[:2] == ["paster", "serve"]:
             with served(self.folder, words[-1], *words[2:-1]):
                 return
-        if words[0] == "paster":
-            done = paster(*words[1:], cwd=self.folder, **options)
+        if words[0] == "python":
+            done = python(*words[1:], cwd=self.folder, **options)
+        elif (script := Path(sys.executable).with_name(words[0])).exists():
+            done = python(str(script), *words[1:], cwd=self.folder, **options)
         else:
-            program = sys.executable if words[0] == "python" else words[0]
-            done = run(program, *words[1:], cwd=self.folder, **options)
+            done = run(*words, cwd=self.folder, **options)
         assert done.returncode == 0, done.stdout + done.stderr
 
     def path(self, name: str) -> Path:

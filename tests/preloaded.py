@@ -208,7 +208,7 @@ def interpret(arguments: list[str]) -> None:
     import pkg_resources
 
     kind, *rest = arguments
-    folder = {"-m": os.getcwd(), "-c": ""}.get(kind, os.path.dirname(kind))
+    folder = {"-m": os.getcwd(), "-c": ""}.get(kind, os.path.dirname(os.path.abspath(kind)))
     path = [folder, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     sys.path[:1] = path
     for entry in path:
