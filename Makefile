@@ -10,8 +10,10 @@ TESTS := $(VENV)/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorde
 DEV_EXTRAS := embedded jinja2 genshi test docs dev
 # The folder of constraints.txt and psycopg2-from-binary, which lock.py writes.
 LOCK := .
-INSTALL = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet install \
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet install \
   --constraint $(LOCK)/constraints.txt
+UV = $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint $(LOCK)/constraints.txt
+INSTALL = $(PIP)
 SOURCES = setup.py pyproject.toml simpycity_template_pylons_py3.pth $(LOCK)/constraints.txt $(LOCK)/psycopg2-from-binary/pyproject.toml
 
 .PHONY: help demo test test-stress check test-all soak odd-requests lint docs screenshots bench lock test-latest test-oldest clean
@@ -81,6 +83,9 @@ clean:  ## remove what the other targets made
 $(VENV)/demo.done: EXTRAS := embedded
 $(VENV)/dev.done: EXTRAS := $(DEV_EXTRAS)
 $(VENV)/bench.done: EXTRAS := embedded bench
+# So many packages take pip a minute, and uv a few seconds.
+$(VENV)/dev.done: INSTALL = $(UV)
+$(VENV)/dev.done: | $(VENV)/bin/uv
 
 # Built with the setuptools of constraints.txt, and not with what is newest on that day.
 $(VENV)/%.done: $(SOURCES) | $(VENV)/made
@@ -91,7 +96,7 @@ $(VENV)/%.done: $(SOURCES) | $(VENV)/made
 	@touch $@
 
 $(VENV)/bin/uv: | $(VENV)/made
-	@$(INSTALL) uv
+	@$(PIP) uv
 
 # Anew, whatever is there: an environment that was interrupted, or one of an earlier Makefile.
 $(VENV)/made:

@@ -24,8 +24,9 @@ def installed(config: pytest.Config, requirements: Path) -> Path:
 
 def install(folder: Path, *wanted: str) -> None:
     """Install packages into a folder, or skip the test."""
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile"]
-    pip += ["--target", str(folder)]
-    done = subprocess.run([*pip, *wanted], capture_output=True, text=True, check=False)
+    # It takes a tenth of pip's time.
+    uv = [Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--no-deps"]
+    uv += ["--python", sys.executable, "--target", str(folder)]
+    done = subprocess.run([*uv, *wanted], capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"{wanted[-1]} cannot be installed here: {done.stderr.strip()[-200:]}")
