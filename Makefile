@@ -5,8 +5,8 @@ PORT ?= 5000
 MINUTES ?= 60
 N ?= 10
 VENV := .venv
-# More processes than processors: half of the time a test waits for another process.
-TESTS := $(VENV)/bin/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+# More processes than processors: more than half of the time a test waits for another process.
+TESTS := $(VENV)/bin/python -m pytest -n 6 --dist loadfile --no-loadscope-reorder
 DEV_EXTRAS := embedded jinja2 genshi test docs dev
 # The folder of constraints.txt and psycopg2-from-binary, which lock.py writes.
 LOCK := .
