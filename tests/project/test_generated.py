@@ -604,8 +604,8 @@ def install(folder, wheel):
     (site_packages / "here.pth").write_text(f"import site; site.addsitedir({str(here)!r})\n")
     subprocess.run(
         [
-            sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps",
-            "--no-index", wheel,
+            Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--no-deps",
+            "--no-index", "--python", python, wheel,
         ],
         check=True,
     )  # fmt: skip
