@@ -209,7 +209,8 @@ class Manager:
         """Call ``listener`` with an ``Event`` whenever something happens to a connection.
 
         It is called in the thread where it happens, which waits meanwhile; an exception of it is
-        logged, and stops nothing. (PostgreSQL's LISTEN is another thing.) It may call ``metrics()``
+        logged, and stops nothing. What a signal's handler raises meanwhile, a task's time limit for
+        example, goes on. (PostgreSQL's LISTEN is another thing.) It may call ``metrics()``
         and ``status()``. It may query on the event's connection, but not through the manager: that
         would take another connection, which is an event again, and so on without end. The names:
 

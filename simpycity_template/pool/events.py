@@ -17,6 +17,7 @@ from simpycity_template.driver.connection import Connection
 from simpycity_template.pool.lost_writes import LostWrites
 from simpycity_template.pool.owner import Owner
 from simpycity_template.pool.statements import Statements
+from simpycity_template.process.signals import raised_by_handler
 
 log = logging.getLogger("simpycity_template")
 
@@ -193,10 +194,11 @@ class Events:
         for listener in tuple(self._listeners[event.name]):
             try:
                 listener(event)
-            except Exception:
-                log.exception("a listener to %r failed: %r", event.name, listener)
-                _roll_back(connection)
-            except BaseException:
+            except BaseException as error:
+                if isinstance(error, Exception) and not raised_by_handler(error):
+                    log.exception("a listener to %r failed: %r", event.name, listener)
+                    _roll_back(connection)
+                    continue
                 if connection is not None:
                     # It may have prepared the session by half, for all who use it later.
                     connection.close()

@@ -13,6 +13,7 @@ from typing import Any
 
 from simpycity_template.pool.lost_writes import Outcome
 from simpycity_template.pool.tracebacks import end_at_application
+from simpycity_template.process.signals import raised_by_handler
 from simpycity_template.process.thread_local import PerThread
 from simpycity_template.scopes.scope import Scope
 from simpycity_template.scopes.stack import Stacks
@@ -137,7 +138,9 @@ class StreamedBody:
             return
         try:
             self._close()
-        except Exception:
+        except Exception as error:
+            if raised_by_handler(error):
+                raise
             log.exception("closing the abandoned body of %r failed", self.request.scope.label)
 
     def _wait(self) -> None:

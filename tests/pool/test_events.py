@@ -4,6 +4,7 @@ import gc
 import io
 import logging
 import os
+import signal
 import sys
 import threading
 from time import monotonic, sleep
@@ -12,7 +13,7 @@ import psycopg2
 import pytest
 from psycopg2.sql import SQL, Identifier
 from simpycity.core import Raw
-from support import PATIENCE, end_session, until
+from support import PATIENCE, end_session, in_use, until
 
 from simpycity_template import PoolTimeout
 from simpycity_template.pool.events import EVENTS, HOLD_BUCKETS
@@ -131,6 +132,24 @@ def test_a_connection_whose_listener_is_interrupted_is_used_by_nobody(make_manag
     manager.cleanup()
     assert Raw("SHOW search_path")().fetchone()[0] == '"$user", public'
     assert Raw("SHOW transaction_isolation")().fetchone()[0] == "read committed"
+
+
+@pytest.mark.parametrize("event", ["connect", "checkout", "checkin"])
+def test_a_time_limit_that_arrives_while_a_listener_works_goes_on(manager, event):
+    class TimeLimit(Exception):
+        pass
+
+    def limit(number, frame):
+        raise TimeLimit
+
+    before = signal.signal(signal.SIGTERM, limit)
+    manager.listen(event, lambda event: signal.raise_signal(signal.SIGTERM))
+    try:
+        with pytest.raises(TimeLimit), manager.scope("task"):
+            one()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert in_use(manager) == []
 
 
 def test_a_listener_that_fails_is_logged_and_stops_nothing(manager, caplog):
