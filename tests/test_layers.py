@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "simpycity_template"
 FLOORS = [
     ["frameworks", "controllers", "middleware", "status_page", "paster", "schema"]
     + ["prometheus", "testing", "public_files", "request_check", "security_headers", "log_format"]
+    + ["form_body"]
     # Imports of earlier versions.
     + ["commands", "handle", "holder", "sessions", "tag", "template"],
     ["functions", "monitoring", "sizing", "events", "metrics"],

@@ -1,13 +1,16 @@
-"""Each pattern that sees a visitor's text takes a time that grows with its length, and not with the square.
+"""Whatever reads a visitor's text takes a time that grows with its length, and not with the square.
 
 What reads SQL is in tests/driver/test_sql_text.py.
 """
 
+import io
+from contextlib import suppress
 from time import process_time
 
 import pytest
 
 from simpycity_template.embedded import keeper
+from simpycity_template.form_body import FormBody, FormError
 from simpycity_template.functions import names, prepare
 from simpycity_template.public_files import _RANGE
 from simpycity_template.pylons_py3 import literal_re, moving
@@ -25,7 +28,18 @@ def columns(text):
         column_list([text])
 
 
+def form(text):
+    body = FormBody(io.BytesIO(text.encode()), "x", LENGTH)
+    with suppress(FormError):
+        while body.read(1000):
+            pass
+
+
 READERS = [
+    (form, "--x\r\n", "X: y\r\n", ""),
+    (form, "", "--x\r\n\r\n", ""),
+    (form, "", "-\n", ""),
+    (form, "", "--x ", ""),
     (columns, "", "a.", "!"),
     (columns, "", '""', "!"),
     (names.parts, "", "a.", "!"),

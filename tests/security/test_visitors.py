@@ -54,12 +54,46 @@ def test_a_query_that_is_not_utf8_is_a_bad_request(address, project, path):
         f"{FORM}; charset=none",
         f"{FORM}; charset=\x01",
         f"{FORM}; charset=utf-8\x00x",
+        f"{FORM}; charset=utf-16",
+        f"{FORM}; charset=none; charset=utf-8",
+        "text/plain; charset=hex",
+        "multipart/form-data; boundary=\xe9",
+        "multipart/form-data; boundary*=utf-8''x",
         FORM + ";" * 2000,
     ],
 )
 def test_a_body_that_nobody_can_read_is_a_bad_request(address, project, kind):
     assert ask(address, "/echo/index", "POST", b"title=x", Content_Type=kind)[0] == 400
     assert "Traceback" not in (project / "serve.log").read_text()
+
+
+PART = b'--x\r\nContent-Disposition: form-data; name="title"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"--x\r\n" + b"X: y\r\n" * 2000,
+        PART + b"; a=b" * 2000,
+        PART + b"\r\nContent-Type: multipart/mixed; boundary=y\r\n\r\n--y\r\n" + b"X: y\r\n" * 2000,
+        (PART + b"\r\n\r\n1\r\n") * 1001,
+    ],
+    ids=["many headers", "a long header", "parts in a part", "many parts"],
+)
+def test_a_form_that_takes_long_to_read_is_a_bad_request(address, project, body):
+    kind = "multipart/form-data; boundary=x"
+    # Without the limits 1 MB of headers keeps the process busy for a quarter of a minute.
+    for path in ("/echo/index", "/nowhere"):
+        status, _, page = ask(address, path, "POST", body, Content_Type=kind)
+        assert status == 400
+        assert 'class="brand"' in page
+    assert "Traceback" not in (project / "serve.log").read_text()
+
+
+def test_a_form_has_a_thousand_fields_at_most(address):
+    fields = b"&".join([b"a=1"] * 1000)
+    assert ask(address, "/echo/index", "POST", fields, Content_Type=FORM)[0] == 200
+    assert ask(address, "/echo/index", "POST", fields + b"&a=1", Content_Type=FORM)[0] == 400
 
 
 @pytest.mark.parametrize(
