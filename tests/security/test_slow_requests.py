@@ -22,7 +22,7 @@ def project(tmp_path_factory, server):
 def address(project, request):
     # A project that was made before gets the lines of the page.
     text = (project / "production.ini").read_text()
-    old = re.sub(r"(?m)^max_request_header_size.*\n", "", text)
+    old = re.sub(r"(?m)^max_request_.*\n", "", text)
     page = block("docs/security.rst", "limited")
     (project / "before.ini").write_text(old.replace(USE, page))
     with served(project, request.param) as address:
@@ -46,3 +46,9 @@ def test_a_header_of_many_spaces_is_refused_at_once(address):
 
 def test_a_header_that_people_need_is_let_through(address):
     assert ask(address, "/", Cookie="a=" + "x" * 6000)[0] == 200
+
+
+def test_a_body_of_more_than_ten_megabytes_is_refused_at_once(address):
+    request = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10485761\r\n\r\n"
+    assert raw(address, request).split()[1] == b"413"
+    assert ask(address, "/")[0] == 200
