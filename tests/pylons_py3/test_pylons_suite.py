@@ -8,6 +8,7 @@ projects with paster, and takes longer than all that is here; test_pylons_applic
 test_pylons_tutorials.py and test_pylons_chapters.py do what it does.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -139,6 +140,8 @@ def test_pylons_own_tests_pass(suite):
         [*python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:warnings"]
         + ["--junit-xml=results.xml", "tests/test_units"],
         cwd=suite,
+        # Some leave a folder behind.
+        env={**os.environ, "TMPDIR": str(suite)},
         check=False,
     )
     cases = ElementTree.parse(suite / "results.xml").findall(".//testcase")

@@ -3,6 +3,7 @@
 They are Python 2 code, and translated like WebHelpers itself.
 """
 
+import os
 import subprocess
 import sys
 from xml.etree import ElementTree
@@ -47,6 +48,8 @@ def test_webhelpers_own_tests_pass(pytestconfig, tmp_path):
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:warnings"]
         + ["--junit-xml=results.xml", "tests"],
         cwd=folder,
+        # Some leave a folder behind.
+        env={**os.environ, "TMPDIR": str(tmp_path)},
         check=False,
         stdout=subprocess.DEVNULL,
     )
