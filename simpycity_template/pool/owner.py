@@ -177,12 +177,28 @@ class Status:
     def __str__(self) -> str:
         if self.state == "idle":
             return f"session {self.backend_pid}: idle for {self.age:.1f} s"
-        return (
-            f"session {self.backend_pid}: thread {self.thread!r}, "
-            f"{scope_named(self.label, self.thread)}, taken {self.age:.1f} s ago at {self.place}, "
-            f"{self.transaction}, last statement: {self.last_sql or 'none'}"
-            + (f", its thread is now at {self.now_at}" if self.now_at else "")
-        )
+        return in_one_line([self])
+
+
+def in_one_line(entries: list[Status]) -> str:
+    """The words for connections in use that differ in their session, thread and age alone.
+
+    Arguments:
+        entries: the oldest first.
+    """
+    first, last = entries[0], entries[-1]
+    sessions = ", ".join(str(entry.backend_pid) for entry in entries)
+    threads = ", ".join(dict.fromkeys(repr(entry.thread) for entry in entries))
+    age = f"{first.age:.1f} s"
+    if first is not last:
+        sessions = f"{sessions} (× {len(entries)})"
+        age = f"{age} to {last.age:.1f} s"
+    return (
+        f"session {sessions}: thread {threads}, {scope_named(first.label, first.thread)}, "
+        f"taken {age} ago at {first.place}, {first.transaction}, "
+        f"last statement: {first.last_sql or 'none'}"
+        + (f", its thread is now at {first.now_at}" if first.now_at else "")
+    )
 
 
 def scope_named(label: str | None, thread: str | None) -> str:

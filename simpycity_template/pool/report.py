@@ -4,7 +4,7 @@ import sys
 from time import monotonic
 
 from simpycity_template.errors import PoolTimeout
-from simpycity_template.pool.owner import ENDS_WITH_SCOPE, Owner, Status, scope_named
+from simpycity_template.pool.owner import ENDS_WITH_SCOPE, Owner, Status, in_one_line, scope_named
 from simpycity_template.settings import Settings
 
 
@@ -24,7 +24,7 @@ def in_use(owners: list[Owner], now: float) -> list[Status]:
 
 
 def timeout_error(name: str, settings: Settings, owners: list[Owner]) -> PoolTimeout:
-    """The error of who waited in vain, with a line for each of ``owners``.
+    """The error of who waited in vain, with a line for each code line that has connections.
 
     Arguments:
         name: of the pool.
@@ -33,7 +33,7 @@ def timeout_error(name: str, settings: Settings, owners: list[Owner]) -> PoolTim
     """
     now = monotonic()
     entries = in_use(owners, now)
-    lines = [f"  {entry}" for entry in entries]
+    lines = [f"  {in_one_line(together)}" for together in _alike(entries)]
     lines += [
         f"  thread {owner.thread!r}, {scope_named(owner.label, owner.thread)}, has been "
         f"connecting to the server for {now - owner.since:.1f} s at {owner.place}"
@@ -47,3 +47,12 @@ def timeout_error(name: str, settings: Settings, owners: list[Owner]) -> PoolTim
         f"all {settings.max_size} (pool_size {settings.pool_size} + max_overflow "
         f"{settings.max_overflow}) are held by\n" + "\n".join(lines)
     )
+
+
+def _alike(entries: list[Status]) -> list[list[Status]]:
+    """Put those together that differ in their session, thread and age alone."""
+    found: dict[tuple[str | None, ...], list[Status]] = {}
+    for entry in entries:
+        key = (entry.label, entry.place, entry.transaction, entry.last_sql, entry.now_at)
+        found.setdefault(key, []).append(entry)
+    return list(found.values())

@@ -230,6 +230,22 @@ def test_exhaustion_names_every_holder(make_pool):
         assert said in message
 
 
+def test_in_the_error_holders_of_one_line_and_statement_are_one_line(make_pool):
+    pool = make_pool(pool_size=4, max_overflow=0, pool_timeout=0)
+    for label in ("GET /notes", "GET /notes", "GET /notes", "nightly"):
+        acquire(pool, Owner(label))
+    with pytest.raises(PoolTimeout) as error:
+        acquire(pool, Owner("late"))
+    _, notes, nightly = str(error.value).splitlines()
+    sessions = [str(entry.backend_pid) for entry in pool.status()]
+    assert notes.startswith(
+        f"  session {', '.join(sessions[:3])} (× 3): thread 'MainThread', scope"
+    )
+    assert nightly.startswith(
+        f"  session {sessions[3]}: thread 'MainThread', scope 'nightly', taken"
+    )
+
+
 def test_a_timeout_leaves_the_queue(make_pool):
     pool = make_pool(pool_size=1, max_overflow=0, pool_timeout=0)
     connection = acquire(pool, Owner("first"))
