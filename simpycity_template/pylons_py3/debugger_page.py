@@ -44,6 +44,9 @@ STYLE = Path(__file__).with_suffix(".css").read_text(encoding="utf-8")
 # line: a block ends its last line by itself.
 EXCERPT = re.compile(r"(?m)^LINE \d+: .*\n *\^\n?")
 
+# The class of the exception. On a telephone its name is broken behind a dot.
+HEADING = re.compile(r"<h1>[\w.]+</h1>")
+
 
 class _Escaped(Traceback):
     """A traceback whose plain text can stand in a page; backlash escapes all else."""
@@ -78,6 +81,7 @@ def render(
     shown_twice, plain, rest = rest.partition('<div class="plain">')
     # It is escaped already.
     shown_twice = EXCERPT.sub(r'<span class="excerpt">\g<0></span>', shown_twice)
+    shown_twice = HEADING.sub(lambda found: found[0].replace(".", ".<wbr>"), shown_twice)
     page = "".join([head, body, said, shown_twice, *more, plain, rest])
     return page, headers(PAGE.format(nonce, nonce))
 

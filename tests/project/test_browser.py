@@ -205,6 +205,19 @@ def test_on_a_telephone_what_opens_the_console_takes_no_width_of_a_code_line(bro
     assert browser.execute_script(ICONS_BELOW) == [True]
 
 
+def test_on_a_telephone_the_name_of_an_error_is_broken_behind_a_dot(browser, address):
+    look(browser, address, "/greedy/index", "telephone", "light")
+    heading = browser.find_element(By.TAG_NAME, "h1")
+    assert heading.text.replace("\n", "") == "simpycity_template.errors.PoolTimeout"
+    assert browser.execute_script(LINES_OF_LAST_WORD, heading) == 1
+
+
+LINES_OF_LAST_WORD = """
+const range = document.createRange();
+range.selectNode(arguments[0].lastChild);
+return range.getClientRects().length;
+"""
+
 # Of each code line of the traceback, whether its icons are below its text.
 ICONS_BELOW = """
 return [...document.querySelectorAll("div.traceback pre")].map(line => {
