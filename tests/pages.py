@@ -103,9 +103,11 @@ def _shape_of_word(word: str) -> str:
 
 def _block(node: literal_block) -> Block:
     languages = [name for name in node["classes"] if name != "code"]
+    # Some versions of docutils put it in there that a title has the same name.
+    shown = [child for child in node.children if not isinstance(child, system_message)]
     return Block(
         language=languages[0] if languages else "text",
         caption=node.get("caption", ""),
         name=node["names"][0] if node["names"] else "",
-        text=node.astext() + "\n",
+        text="".join(child.astext() for child in shown) + "\n",
     )
