@@ -110,8 +110,8 @@ def test_an_error_leaves_no_failed_transaction(shell, rows):
     shown = shell.end()
     assert "violates check constraint" in shown
     assert "current transaction is aborted" not in shown
-    # The traceback has the line that was typed alone.
-    assert shown.count("  File ") == 1
+    # The traceback ends with the line that was typed. Some versions of Python begin it before.
+    assert shown.split("  File ")[-1].startswith('"<console>", line 1, in <module>\n')
 
 
 def test_rows_are_a_table_and_can_be_read_again(shell, rows):
