@@ -176,5 +176,8 @@ def url(dsn: str) -> str:
         where = ""
     else:
         where = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+    if quote(name, safe="") != name:
+        # SQLAlchemy before 2.1 takes the path as it stands.
+        given["dbname"], name = name, ""
     query = f"?{urlencode(given, quote_via=quote)}" if given else ""
-    return f"postgresql+psycopg2://{who}{'@' if who else ''}{where}/{quote(name, safe='')}{query}"
+    return f"postgresql+psycopg2://{who}{'@' if who else ''}{where}/{name}{query}"

@@ -137,7 +137,7 @@ def test_a_manager_that_there_is_not_is_refused(outside):
             "postgresql+psycopg2://u:p%40%2F%3A@h:1/x",
         ),
         ("host=/tmp/a dbname=x", "postgresql+psycopg2:///x?host=%2Ftmp%2Fa"),
-        ("host=::1 dbname='a b'", "postgresql+psycopg2://[::1]/a%20b"),
+        ("host=::1 dbname='a b'", "postgresql+psycopg2://[::1]/?dbname=a%20b"),
         ("host=a,b port=1,2 dbname=x", "postgresql+psycopg2:///x?host=a%2Cb&port=1%2C2"),
         ("host=h dbname=x sslmode=require", "postgresql+psycopg2://h/x?sslmode=require"),
     ],
@@ -145,7 +145,9 @@ def test_a_manager_that_there_is_not_is_refused(outside):
 def test_a_dsn_as_a_url_says_the_same(dsn, expected):
     assert url(dsn) == expected
     assert parse_dsn(url(dsn).replace("+psycopg2", "")) == parse_dsn(dsn)
-    assert sqlalchemy.engine.make_url(url(dsn)).database == parse_dsn(dsn)["dbname"]
+    engine = sqlalchemy.create_engine(url(dsn))
+    _, arguments = engine.dialect.create_connect_args(engine.url)
+    assert arguments["dbname"] == parse_dsn(dsn)["dbname"]
 
 
 def test_a_service_file_has_what_another_one_says(tmp_path, monkeypatch):
