@@ -1,7 +1,9 @@
 """Random use of a manager by several threads, held against a simple model of what must come out.
 
 Never two scopes on one connection, never a committed row that nobody committed, never a lost one
-that somebody did, never more connections than allowed, and none left at the end.
+that somebody did, never more connections than allowed, and none left at the end. Every connection is as
+the listeners prepared it, and none is older than allowed. In some runs a monitoring
+agent has a proxy around each connection, and in some a listener hands them out.
 
 `make test` takes 10,000 steps; `make soak` goes on for as many minutes as it is told.
 """
@@ -22,10 +24,12 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     invariant,
     rule,
     run_state_machine_as_test,
 )
+from psycopg2 import extensions
 from simpycity.core import Raw
 from support import PATIENCE, end_session, fork, in_use, until
 
@@ -38,7 +42,30 @@ STEPS = 10_000
 STEPS_PER_RUN = 50
 SOAK_MINUTES = float(os.environ.get("SOAK_MINUTES", 0))
 
-insert = Raw("INSERT INTO kept VALUES (%s, %s) RETURNING pg_backend_pid()", ["run", "n"])
+insert = Raw(
+    "INSERT INTO kept VALUES (%s, %s) RETURNING pg_backend_pid(), true,"
+    " current_setting('machine.prepared', true), current_setting('machine.tenant', true)",
+    ["run", "n"],
+)
+
+BOOLEAN = 16
+PREPARED = extensions.new_type((BOOLEAN,), "PREPARED", lambda value, cursor: "prepared")
+SPOILT = extensions.new_type((BOOLEAN,), "SPOILT", lambda value, cursor: "spoilt")
+
+
+class Proxy:
+    """What a monitoring agent's ``psycopg2.connect()`` returns."""
+
+    connect = staticmethod(psycopg2.connect)
+
+    def __init__(self, *args, **kwargs):
+        self.__dict__["wrapped"] = self.connect(*args, **kwargs)
+
+    def __getattr__(self, name):
+        return getattr(self.wrapped, name)
+
+    def __setattr__(self, name, value):
+        setattr(self.wrapped, name, value)
 
 
 class Worker:
@@ -49,7 +76,6 @@ class Worker:
         self.thread = threading.Thread(target=self.work)
         self.thread.start()
         self.scopes = [Expected()]
-        self.blocks = []
         self.streams = []
 
     def work(self):
@@ -65,6 +91,15 @@ class Worker:
                 outcome.put((None, error.with_traceback(None)))
             # What a thread still refers to when it ends is no concern of a dead thread's scope.
             del task, outcome
+
+    def entered(self):
+        """Note that its thread enters a scope, and keeps one of those that ended elsewhere."""
+        while self.scopes[-1].ended and self.scopes[-2].ended:
+            del self.scopes[-2]
+
+    def innermost_block(self):
+        """The innermost of its scopes that are blocks which nobody has ended; None where none is."""
+        return next((expected for expected in reversed(self.scopes) if expected.block), None)
 
     def do(self, task):
         outcome = queue.SimpleQueue()
@@ -85,7 +120,9 @@ class Worker:
 class Expected:
     """What is expected of one scope."""
 
-    def __init__(self):
+    def __init__(self, block=None):
+        self.block = block
+        self.ended = False  # in another thread
         self.freed()
 
     def freed(self):
@@ -94,6 +131,7 @@ class Expected:
         self.pending = []
         self.killed = False  # and nobody has noticed
         self.lost = False
+        self.spoilt = False
 
 
 class Stream:
@@ -112,8 +150,36 @@ class ManagerMachine(RuleBasedStateMachine):
         self.committed = set()
         self.pool = 0
         self.settings = count()
+        self.aged = set()
         self.workers = [Worker() for _ in range(3)]
+        self.begins = self.hands_out = False
+        manager.listen("connect", self.prepare)
         self.configure(2, 2)
+
+    # --- what listens ---
+
+    @initialize(agent=st.booleans(), begins=st.booleans(), hands_out=st.booleans())
+    def listen(self, agent, begins, hands_out):
+        self.begins, self.hands_out = begins, hands_out
+        if begins:
+            self.manager.listen("begin", self.prepare_transaction)
+        if agent:
+            psycopg2.connect = Proxy
+
+    def prepare(self, event):
+        event.execute("SET machine.prepared = 'yes'")
+        event.execute("COMMIT")
+        if self.hands_out:
+            event.connection.string_types[BOOLEAN] = PREPARED
+
+    def prepare_transaction(self, event):
+        event.execute("SELECT set_config('machine.tenant', %s, true)", [str(self.run)])
+
+    def prepared(self, expected):
+        """What a row of ``insert`` has to say of a connection, after the session."""
+        boolean = "prepared" if self.hands_out else True
+        tenant = str(self.run) if self.begins else None
+        return ["spoilt" if expected.spoilt else boolean, "yes", tenant]
 
     # --- the model ---
 
@@ -127,7 +193,9 @@ class ManagerMachine(RuleBasedStateMachine):
 
     def configure(self, pool_size, max_overflow):
         given = {"pool_size": pool_size, "max_overflow": max_overflow, "pool_timeout": 0}
-        given |= {"dsn": self.dsn, "hold_warning": next(self.settings) % 2}
+        number = next(self.settings)
+        given |= {"dsn": self.dsn, "hold_warning": number % 2}
+        given["pool_reset"] = ["rollback", "discard"][number // 2 % 2]
         self.manager.configure({f"simpycity.{key}": given[key] for key in given})
         self.limit = pool_size + max_overflow
         self.all_closed()
@@ -143,7 +211,7 @@ class ManagerMachine(RuleBasedStateMachine):
     def insert(self, expected, do):
         """``do(n)`` inserts in the scope of ``expected``; see that it ends as it must."""
         n = next(self.numbers)
-        if expected.lost:
+        if expected.lost or expected.ended:
             with pytest.raises(TransactionLost):
                 do(n)
         elif expected.pool is None and len(self.taken()) == self.limit:
@@ -157,12 +225,20 @@ class ManagerMachine(RuleBasedStateMachine):
             del error
             expected.lost = True
         else:
-            expected.session = do(n)
+            if expected.killed:
+                # It gets another connection.
+                expected.spoilt = False
+            expected.session, *prepared = do(n)
+            assert prepared == self.prepared(expected)
+            assert expected.session not in self.aged
             expected.pool, expected.killed = self.pool, False
             expected.pending.append(n)
 
     def commit(self, expected, do):
-        if expected.lost or (expected.killed and expected.pending):
+        if expected.ended:
+            with pytest.raises(TransactionLost):
+                do()
+        elif expected.lost or (expected.killed and expected.pending):
             with pytest.raises(TransactionLost):
                 do()
             expected.lost = True
@@ -172,7 +248,7 @@ class ManagerMachine(RuleBasedStateMachine):
             expected.pending = []
 
     def in_scope(self, n):
-        return insert(self.run, n).fetchone()[0]
+        return insert(self.run, n).fetchone()
 
     # --- what may happen ---
 
@@ -196,10 +272,10 @@ class ManagerMachine(RuleBasedStateMachine):
 
         def block(n):
             with suppress(ZeroDivisionError), self.manager.transaction():
-                session = self.in_scope(n)
+                row = self.in_scope(n)
                 if fails:
                     raise ZeroDivisionError
-            return session
+            return row
 
         self.insert(expected, lambda n: worker.do(lambda: block(n)))
         if expected.lost and not was_lost:
@@ -214,6 +290,10 @@ class ManagerMachine(RuleBasedStateMachine):
     def roll_the_scope_back(self, worker):
         worker = self.workers[worker]
         expected = worker.scopes[-1]
+        if expected.ended:
+            with pytest.raises(TransactionLost):
+                worker.do(self.manager.rollback)
+            return
         worker.do(self.manager.rollback)
         if expected.lost or (expected.killed and expected.pending):
             expected.freed()
@@ -223,23 +303,53 @@ class ManagerMachine(RuleBasedStateMachine):
     def clean_up(self, worker):
         worker = self.workers[worker]
         worker.do(self.manager.cleanup)
-        worker.scopes[-1].freed()
+        if worker.scopes[-1].ended:
+            worker.scopes.pop()
+        else:
+            worker.scopes[-1].freed()
 
     @rule(worker=workers_, label=st.text(max_size=5))
     def begin_a_scope(self, worker, label):
         worker = self.workers[worker]
         block = self.manager.scope(label)
         worker.do(block.__enter__)
-        worker.blocks.append(block)
-        worker.scopes.append(Expected())
+        worker.entered()
+        worker.scopes.append(Expected(block))
 
     @rule(worker=workers_)
     def end_a_scope(self, worker):
         worker = self.workers[worker]
-        if worker.blocks:
-            block = worker.blocks.pop()
-            worker.do(lambda: block.__exit__(None, None, None))
-            worker.scopes.pop()
+        expected = worker.innermost_block()
+        if expected:
+            worker.do(lambda: expected.block.__exit__(None, None, None))
+            worker.scopes.remove(expected)
+
+    @rule(worker=workers_, other=workers_)
+    def end_a_scope_in_another_thread(self, worker, other):
+        expected = self.workers[worker].innermost_block()
+        if expected and other != worker:
+            self.workers[other].do(lambda: expected.block.__exit__(None, None, None))
+            expected.freed()
+            expected.block, expected.ended = None, True
+
+    @rule(worker=workers_)
+    def change_the_connection(self, worker):
+        worker = self.workers[worker]
+        expected = worker.scopes[-1]
+
+        def change():
+            self.manager.handle().conn.string_types[BOOLEAN] = SPOILT
+
+        if expected.pool == self.pool and not expected.lost and not expected.killed:
+            worker.do(change)
+            expected.spoilt = True
+
+    @rule()
+    def let_the_idle_connections_grow_old(self):
+        pool = self.manager._pool
+        for connection in list(pool._idle) if pool else ():
+            connection.expires = 0.0
+            self.aged.add(connection.backend_pid)
 
     @rule(worker=workers_, thirds=st.integers(0, 2))
     def end_a_thread(self, worker, thirds):
@@ -284,6 +394,7 @@ class ManagerMachine(RuleBasedStateMachine):
         for forgotten in worker.streams:
             forgotten.expected.freed()
         worker.streams = [stream]
+        worker.entered()
         stream.body = worker.do(begin)
         worker.do(lambda: next(stream.body))
 
@@ -307,6 +418,7 @@ class ManagerMachine(RuleBasedStateMachine):
                 stream.body._iterator = Told()
                 return next(stream.body)
 
+            worker.entered()
             try:
                 self.insert(
                     stream.expected,
@@ -329,11 +441,14 @@ class ManagerMachine(RuleBasedStateMachine):
             if elsewhere:
                 del stream.body
             else:
+                worker.entered()
                 worker.do(stream.body.close)
 
     @rule(worker=workers_, commits=st.booleans())
     def fork(self, worker, commits):
         worker, n = self.workers[worker], next(self.numbers)
+        if worker.scopes[-1].ended:
+            return
         reader, writer = os.pipe()
 
         def child():
@@ -383,6 +498,10 @@ class ManagerMachine(RuleBasedStateMachine):
             return cursor.fetchall()
 
     def teardown(self):
+        psycopg2.connect = Proxy.connect
+        self.manager.unlisten("connect", self.prepare)
+        if self.begins:
+            self.manager.unlisten("begin", self.prepare_transaction)
         for worker in self.workers:
             worker.streams.clear()
             worker.end()
