@@ -7,14 +7,14 @@ For each promise of docs/promises.rst: the function that keeps it, and below the
 that fails when the promise is broken. A test in tests/test_docs.py checks that all of them exist.
 
  1  Every handle is known.
-        manager.py: Manager.checkout()
+        scopes/checkouts.py: Checkouts.checkout()
         scopes/checkout.py: Checkout.acquire()
         tests/test_manager.py: test_a_handle_made_directly_is_freed_with_the_scope()
  2  One transaction per scope.
-        manager.py: Manager.checkout()
+        scopes/checkouts.py: Checkouts.checkout()
         tests/test_manager.py: test_all_queries_of_a_scope_share_one_transaction()
  3  Nothing is committed that nobody committed.
-        driver/connection.py: Connection.reset_state()
+        driver/transactions.py: Transactions.reset_state()
         tests/test_manager.py: test_it_rolls_back_and_never_commits()
  4  The garbage collector is not needed.
         driver/connection.py: Connection.drop_cycles()
@@ -32,7 +32,8 @@ that fails when the promise is broken. A test in tests/test_docs.py checks that 
             test_only_a_statement_that_was_refused_for_its_text_is_sent_again()
         tests/test_proxy.py: test_a_cut_at_any_message_leaves_the_transaction_whole_or_gone()
  7  A stale idle connection is replaced.
-        driver/check_socket.py: is_alive(), became_read_only()
+        driver/check_socket.py: is_alive()
+        pool/pool.py: Pool.reset()
         tests/test_manager.py: test_a_stale_idle_connection_is_replaced_before_its_use()
         tests/pool/test_pool.py: test_a_server_that_became_read_only_is_not_handed_out_again()
  8  A thread that dies gives its connection back.
@@ -54,11 +55,11 @@ that fails when the promise is broken. A test in tests/test_docs.py checks that 
         tests/test_middleware.py: test_a_body_that_was_cut_never_passes_for_a_whole_one()
 12  The error says who has the connections, and waiting is first come, first served.
         pool/report.py: timeout_error()
-        pool/pool.py: Pool._assign()
+        pool/tables.py: Tables._assign()
         tests/pool/test_pool.py: test_exhaustion_names_every_holder()
         tests/pool/test_pool.py: test_first_come_first_served()
 13  A scope is its unit's alone.
-        manager.py: Manager.checkout()
+        scopes/checkouts.py: Checkouts.checkout()
         simpycity_patches/cursor.py: ScopedCursor.execute()
         tests/scopes/test_stack.py: test_gives_an_error_to_each_later_statement()
         tests/scopes/test_stack.py: test_gives_an_error_to_a_cursor_that_was_opened_before()
@@ -66,10 +67,10 @@ that fails when the promise is broken. A test in tests/test_docs.py checks that 
         driver/session.py: Session.restore()
         tests/driver/test_session.py: test_the_encoding_lasts()
 15  A limit is a limit.
-        pool/pool.py: Pool._assign()
+        pool/tables.py: Tables._give()
         tests/scopes/test_stack.py: test_handles_of_other_databases_share_the_limit()
 16  A connection older than pool_recycle is not handed out.
-        pool/pool.py: Pool._assign()
+        pool/tables.py: Tables._give()
         tests/pool/test_pool.py: test_a_connection_that_grew_old_while_idle_is_not_handed_out()
 17  The declared functions are those of the database.
         functions/startup.py: check_functions()

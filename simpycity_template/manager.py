@@ -2,28 +2,23 @@
 
 import atexit
 import logging
-import threading
 import weakref
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any
 
-import psycopg2
 import simpycity.config
 from simpycity.handle import Handle
 
 from simpycity_template import simpycity_patches
-from simpycity_template.pool.database import Database, address, differ_in_login
-from simpycity_template.pool.events import Events, Listener
+from simpycity_template.pool.current import CurrentPool
+from simpycity_template.pool.database import address
+from simpycity_template.pool.events import Listener
 from simpycity_template.pool.metrics import Metrics, Now, measured
 from simpycity_template.pool.owner import Owner, Status
-from simpycity_template.pool.pool import Pool
 from simpycity_template.process import fork
 from simpycity_template.scopes.block import ScopeBlock
-from simpycity_template.scopes.checkout import Checkout
-from simpycity_template.scopes.self_wait import self_waits
-from simpycity_template.scopes.stack import Stacks
-from simpycity_template.scopes.transaction import transaction
+from simpycity_template.scopes.checkouts import Checkouts
 from simpycity_template.settings import Settings
 from simpycity_template.simpycity_patches.handle import Config
 
@@ -32,10 +27,7 @@ simpycity_patches.install()
 log = logging.getLogger("simpycity_template")
 
 
-P = TypeVar("P", bound=Pool)
-
-
-class Manager:
+class Manager(Checkouts):
     """Every open connection to one database, by the scope that uses it.
 
     A scope is a thread's unit of work. Where none was begun with ``scope()``, the first use of a
@@ -52,15 +44,8 @@ class Manager:
             raise ValueError(
                 f"a manager's name is {name!r}: it must be a text such as 'helloworld'"
             )
-        self.name = name
+        super().__init__(name)
         self.config = Config(self)
-        self._target: Database | None = None
-        self._pool: Pool | None = None
-        self._disposed = False
-        self._events = Events()
-        self._lock = threading.RLock()
-        # The scopes that each thread is in.
-        self.scopes = Stacks(name)
         _managers.add(self)
 
     def configure(
@@ -85,20 +70,7 @@ class Manager:
             ValueError: a setting is wrong; the message names it.
         """
         settings = Settings.from_config(config, prefix)
-        pool = renewed = None
-        with self._lock:
-            before, self._disposed = None if self._disposed else self.settings, False
-            if self._pool is not None and before and differ_in_login(before, settings):
-                self._database().settings = settings
-                renewed = self._pool
-            elif settings != self.settings:
-                self._target = Database(settings, self.name)
-                self._events.log_lost_writes(settings.log_lost_writes)
-                pool, self._pool = self._pool, None
-        if renewed is not None:
-            renewed.renew(settings)
-        if pool is not None:
-            pool.close()
+        before = self.current.configure(settings)
         if before is not None and address(before) != address(settings):
             log.warning(
                 "manager %r now uses the database %s and no longer %s, also for the application "
@@ -114,7 +86,7 @@ class Manager:
     @property
     def settings(self) -> Settings | None:
         """What ``configure()`` was given, checked; None before."""
-        return self._target.settings if self._target is not None else None
+        return self.current.settings
 
     def handle(self) -> Handle:
         """The current scope's handle: one connection, one transaction.
@@ -191,19 +163,19 @@ class Manager:
 
     def status(self) -> list[Status]:
         """One entry for each open connection of this process, those in use first."""
-        pool = self._pool
+        pool = self.current.pool
         return pool.status() if pool is not None else []
 
     def waiting(self) -> list[Owner]:
         """Who waits for a connection now, in this process, in the order of the queue."""
-        pool = self._pool
+        pool = self.current.pool
         return pool.waiting() if pool is not None else []
 
     def metrics(self) -> Metrics:
         """What the connections of this process do now and have done, as numbers."""
-        pool = self._pool
+        pool = self.current.pool
         now = pool.now() if pool is not None else Now(0, 0, 0, 0)
-        return measured(now, self.settings.max_size if self.settings else 0, self._events)
+        return measured(now, self.settings.max_size if self.settings else 0, self.current.events)
 
     def listen(self, name: str, listener: Listener) -> None:
         """Call ``listener`` with an ``Event`` whenever something happens to a connection.
@@ -239,7 +211,7 @@ class Manager:
         Raises:
             ValueError: there is no such event.
         """
-        self._events.listen(name, listener)
+        self.current.events.listen(name, listener)
 
     def unlisten(self, name: str, listener: Listener) -> None:
         """Undo a ``listen()`` with the same arguments.
@@ -247,15 +219,11 @@ class Manager:
         Raises:
             ValueError: there is no such event, or the listener does not listen to it.
         """
-        self._events.unlisten(name, listener)
+        self.current.events.unlisten(name, listener)
 
     def dispose(self) -> None:
         """Close every connection, in use or not. At exit this happens by itself."""
-        with self._lock:
-            pool, self._pool = self._pool, None
-            self._disposed = True
-        if pool is not None:
-            pool.close()
+        self.current.dispose()
 
     def dsn(self) -> str:
         """The libpq DSN that connections are opened with; starts an embedded server.
@@ -264,93 +232,7 @@ class Manager:
             RuntimeError: the manager has no settings yet.
             psycopg2.OperationalError: ``password_command`` gave no password.
         """
-        return self._database().dsn()
-
-    # --- for handles ---
-
-    def checkout(self, handle: Any) -> Checkout:
-        """What ``handle`` has in the current scope; takes a connection where it has none.
-
-        Raises:
-            PoolTimeout: no connection became free within ``pool_timeout`` seconds.
-            psycopg2.OperationalError: the server cannot be reached.
-            TransactionLost: the scope was ended in another thread, or the connection broke inside
-                a transaction.
-        """
-        stack = self.scopes.get()
-        scope = stack[-1] if stack else stack.begin()
-        del stack
-        if scope.ended:
-            raise scope.has_ended()
-        checkout = scope.checkouts.get(handle.key)
-        if checkout is None:
-            if scope.several:
-                self.scopes.release_dropped()
-            # Two frames, this one and that of Owner.
-            checkout = Checkout(scope.label, scope.thread, handle.dsn, handle.isolation_level, 2)
-            checkout.acquire(self._pool or self._new_pool(), scope, handle)
-            if handle is not self.config.handle:
-                handle.taken = checkout
-                scope.several = True
-            if scope.several:
-                self_waits.watch(self.scopes.owners(), scope.thread)
-        elif checkout.link.closed:
-            checkout.replace(self._pool or self._new_pool(), scope, handle)
-        return checkout
-
-    def checked_out(self, handle: Handle) -> Checkout | None:
-        """What ``handle`` has in the current scope, if anything."""
-        scope = self.scopes.current()
-        return scope.checkouts.get(handle.key) if scope is not None else None
-
-    def transaction_of(self, handle: Handle, forgiving: bool) -> AbstractContextManager[None]:
-        """A block that commits at its end, and rolls back on an exception."""
-        return transaction(self.checkout(handle), forgiving)
-
-    def release(self, handle: Handle) -> None:
-        """ROLLBACK and give back what ``handle`` has in the current scope, if anything."""
-        stack = self.scopes.get()
-        checkouts = stack[-1].checkouts if stack else {}
-        del stack
-        checkout = checkouts.get(handle.key)
-        if checkout is not None:
-            try:
-                checkout.release()
-            finally:
-                # Only now, so that an exception which arrives before leaves it to the scope.
-                checkouts.pop(handle.key, None)
-
-    def _database(self) -> Database:
-        if self._target is None:
-            raise RuntimeError(
-                f"manager {self.name!r} has no settings yet: "
-                "call its configure(config) before the first query"
-            )
-        return self._target
-
-    def _new_pool(self) -> Pool:
-        if _exiting and threading.current_thread() is not threading.main_thread():
-            raise psycopg2.InterfaceError(
-                "the interpreter is exiting and has closed its connections: no new work is begun"
-            )
-        with self._lock:
-            if self._pool is None:
-                self._pool = self.make_pool(Pool)
-                self._disposed = False
-            return self._pool
-
-    # --- for tests ---
-
-    def make_pool(self, kind: type[P]) -> P:
-        """A pool of this kind for the manager's database; the manager does not use it yet."""
-        database = self._database()
-        return kind(self.name, database.settings, database.connect, self._events)
-
-    def exchange_pool(self, pool: Pool | None) -> Pool | None:
-        """Use another pool from now on; returns the one before, which is not closed."""
-        with self._lock:
-            before, self._pool = self._pool, pool
-        return before
+        return self.current.database().dsn()
 
     def _become_default(self, prefix: str) -> None:
         before = getattr(simpycity.config.handle_factory, "__self__", None)
@@ -365,8 +247,7 @@ class Manager:
         simpycity.config.handle_factory = self.config.handle_factory
 
     def _forked(self) -> None:
-        self._lock = threading.RLock()
-        self._events.forked()
+        self.current.forked()
         self.scopes.forked()
 
     def __repr__(self) -> str:
@@ -376,7 +257,6 @@ class Manager:
 # By name, those of get_manager(); and all of them.
 _named: dict[str, Manager] = {}
 _managers: "weakref.WeakSet[Manager]" = weakref.WeakSet()
-_exiting = False
 
 
 def get_manager(name: str) -> Manager:
@@ -404,8 +284,7 @@ def _in_words(address: Mapping[str, str | None]) -> str:
 
 
 def _exit() -> None:
-    global _exiting
-    _exiting = True
+    CurrentPool.exiting = True
     for manager in list(_managers):
         manager.dispose()
 

@@ -231,16 +231,10 @@ def test_every_link_leads_to_a_place_that_is_there(html):
             assert file not in pages or anchor in pages[file].anchors, f"{page.name}: {target}"
 
 
-# What handles and scopes ask of a manager, and an application does not.
-INTERNAL = {
-    "checkout", "checked_out", "exchange_pool", "make_pool", "release", "scopes", "transaction_of",
-}  # fmt: skip
-
-
 @pytest.mark.process
 def test_every_public_name_is_in_the_reference(html):
     documented = Links((html / "reference.html").read_text()).anchors
-    members = {name for name in vars(Manager) if not name.startswith("_")} - INTERNAL
+    members = {name for name in vars(Manager) if not name.startswith("_")}
     public = {f"simpycity_template.{name}" for name in simpycity_template.__all__}
     public |= {f"simpycity_template.Manager.{name}" for name in members}
     handle = "simpycity_template.simpycity_patches.handle.ManagedHandle"

@@ -346,7 +346,7 @@ class ManagerMachine(RuleBasedStateMachine):
 
     @rule()
     def let_the_idle_connections_grow_old(self):
-        pool = self.manager._pool
+        pool = self.manager.current.pool
         for connection in list(pool._idle) if pool else ():
             connection.expires = 0.0
             self.aged.add(connection.backend_pid)

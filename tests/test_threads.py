@@ -84,7 +84,7 @@ class TestThreadsThatDie:
         served = []
         waiter = threading.Thread(target=lambda: (served.append(backend()), manager.cleanup()))
         waiter.start()
-        pool = manager._pool
+        pool = manager.current.pool
         until(lambda: pool.waiting())
         die.set()
         waiter.join(PATIENCE)

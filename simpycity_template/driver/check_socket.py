@@ -10,10 +10,10 @@ from simpycity_template.driver.disconnect import error_of, translate_error
 from simpycity_template.driver.state import IDLE
 
 if TYPE_CHECKING:
-    from simpycity_template.driver.connection import Connection
+    from simpycity_template.driver.transactions import Transactions
 
 
-def is_alive(connection: "Connection") -> bool:
+def is_alive(connection: "Transactions") -> bool:
     """Whether an idle connection can serve the next scope; nothing is sent to find out.
 
     Its server has to be there still, and nobody to whom it was handed out may have begun a
@@ -23,12 +23,12 @@ def is_alive(connection: "Connection") -> bool:
         check_socket(connection)
     except psycopg2.Error:
         return False
-    return not connection.closed and (
-        not connection.handed_out or connection.get_transaction_status() == IDLE
+    return not connection.handed_out or (
+        not connection.closed and connection.get_transaction_status() == IDLE
     )
 
 
-def check_socket(connection: "Connection") -> None:
+def check_socket(connection: "Transactions") -> None:
     """Look whether the server has gone away, or says that it will; nothing is sent.
 
     A socket that the server has closed is readable. So is one with a notification in it, which must
@@ -40,9 +40,9 @@ def check_socket(connection: "Connection") -> None:
         psycopg2.OperationalError: it has, or says so.
     """
     # What was there may be any object with an append(), if the application has put it there.
-    before = connection.notices or None
-    if before is not None:
-        connection.notices = []
+    before = received = connection.notices
+    if before:
+        connection.notices = received = []
     try:
         try:
             if connection.handed_out:
@@ -50,13 +50,13 @@ def check_socket(connection: "Connection") -> None:
                 while not connection.closed and _is_readable(connection.fileno()):
                     connection.poll()
             else:
-                # The second finds the end behind what the first has read. Unlike select, neither
-                # releases the GIL.
+                # Unlike select, this does not release the GIL.
                 connection.poll()
-                connection.poll()
+                if connection.notifies or received:
+                    # The end may be behind what was read.
+                    connection.poll()
         finally:
-            received = connection.notices
-            if before is not None:
+            if before is not received:
                 connection.notices = before
                 for notice in received:
                     before.append(notice)
@@ -67,7 +67,7 @@ def check_socket(connection: "Connection") -> None:
     connection.looked = monotonic()
 
 
-def is_read_only(connection: "Connection") -> bool:
+def is_read_only(connection: "Transactions") -> bool:
     """Whether the server takes no writes, as it reports by itself since version 14."""
     return "on" in (
         connection.get_parameter_status("in_hot_standby"),
@@ -75,18 +75,7 @@ def is_read_only(connection: "Connection") -> bool:
     )
 
 
-def became_read_only(connection: "Connection") -> bool:
-    """Whether the server takes no writes any more.
-
-    One that is on its way to being a standby ends its sessions, so that is not asked here.
-    """
-    return (
-        connection.get_parameter_status("default_transaction_read_only") == "on"
-        and not connection.was_read_only
-    )
-
-
-def _raise_on_notice(connection: "Connection", received: list[str]) -> None:
+def _raise_on_notice(connection: "Transactions", received: list[str]) -> None:
     # With client_min_messages = debug it also says how it handles notifications.
     reasons = [notice for notice in received if not notice.startswith("DEBUG")]
     if reasons and (connection.closed or connection.get_transaction_status() == IDLE):

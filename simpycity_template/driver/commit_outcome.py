@@ -12,7 +12,7 @@ from simpycity_template.driver.state import BY_HAND, MERGED, PSYCOPG2, UNKNOWN
 from simpycity_template.errors import TransactionLost
 
 if TYPE_CHECKING:
-    from simpycity_template.driver.connection import Connection
+    from simpycity_template.driver.transactions import Transactions
 
 # With these psycopg2 itself refuses a call, and nothing was sent.
 _REFUSED = psycopg2.ProgrammingError, psycopg2.NotSupportedError
@@ -23,7 +23,7 @@ _LOST = (
 )
 
 
-def check_before_end(connection: "Connection") -> None:
+def check_before_end(connection: "Transactions") -> None:
     """Look whether the server is still there, before a COMMIT is sent or psycopg2 takes over.
 
     The server may have ended the session since the last statement. If that is found before COMMIT is
@@ -41,7 +41,7 @@ def check_before_end(connection: "Connection") -> None:
         raise_lost(error)
 
 
-def check_after_commit(connection: "Connection", error: BaseException) -> None:
+def check_after_commit(connection: "Transactions", error: BaseException) -> None:
     """Raise another error where a COMMIT failed with ``error`` and nobody can know its outcome.
 
     An exception that is not psycopg2's, as a greenlet's timeout, is left to the caller, who raises it
@@ -66,7 +66,7 @@ def check_after_commit(connection: "Connection", error: BaseException) -> None:
             ) from error
 
 
-def check_after_statement(connection: "Connection", sent: bytes | None, error: Any) -> None:
+def check_after_statement(connection: "Transactions", sent: bytes | None, error: Any) -> None:
     """As ``check_after_commit()``, where the statement ``sent`` has a COMMIT in it.
 
     Raises:
@@ -87,7 +87,7 @@ def raise_lost(error: psycopg2.Error) -> NoReturn:
     raise TransactionLost(f"{_LOST} ({str(error).strip()})") from error
 
 
-def raise_if_lost(connection: "Connection") -> None:
+def raise_if_lost(connection: "Transactions") -> None:
     """Raise an error where the connection broke inside a transaction.
 
     Raises:
@@ -102,7 +102,7 @@ def raise_if_lost(connection: "Connection") -> None:
         raise TransactionLost(_LOST)
 
 
-def broke_in_transaction(connection: "Connection") -> bool:
+def broke_in_transaction(connection: "Transactions") -> bool:
     """Whether it is closed, and a transaction was open when that happened."""
     # psycopg2 leaves the status where it stood when the connection broke.
     return bool(connection.closed) and (
@@ -111,7 +111,7 @@ def broke_in_transaction(connection: "Connection") -> bool:
     )
 
 
-def was_never_sent(connection: "Connection") -> bool:
+def was_never_sent(connection: "Transactions") -> bool:
     """Whether the connection broke before the last statement was sent.
 
     That is known of the first statement of a transaction: none is open where the connection broke
@@ -125,6 +125,6 @@ def was_never_sent(connection: "Connection") -> bool:
     )
 
 
-def commits_each_statement(connection: "Connection") -> bool:
+def commits_each_statement(connection: "Transactions") -> bool:
     """Whether the application has it in autocommit mode."""
     return connection.state in (PSYCOPG2, BY_HAND) and connection.autocommit

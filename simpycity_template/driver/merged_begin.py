@@ -6,7 +6,7 @@ round trips of a short request. Here both are one message. Three rules keep that
 - One statement goes along with BEGIN, never a text that could be several. So nothing of the
   message can last before a COMMIT, whatever happens to it on its way.
 - BEGIN goes alone, and thereby tests the connection, unless the server has answered a moment ago.
-- It is done only on a connection that was never handed out (``connection.py``).
+- It is done only on a connection that was never handed out (``transactions.py``).
 """
 
 import re

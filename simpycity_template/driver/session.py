@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from simpycity_template.driver.connection import Connection
+    from simpycity_template.driver.transactions import Transactions
 
 
 class Session(NamedTuple):
@@ -19,7 +19,7 @@ class Session(NamedTuple):
     binary_types: dict[int, Any]
 
     @classmethod
-    def of(cls, connection: "Connection") -> "Session":
+    def of(cls, connection: "Transactions") -> "Session":
         """The session of ``connection`` as it is now."""
         return cls(
             connection.isolation_level,
@@ -38,7 +38,7 @@ class Session(NamedTuple):
         begin = self.isolation_level, self.autocommit, self.readonly, self.deferrable
         return begin == (None, False, None, None)
 
-    def restore(self, connection: "Connection") -> None:
+    def restore(self, connection: "Transactions") -> None:
         """Undo what a scope set on ``connection``; nothing is sent where it set nothing.
 
         Raises:
@@ -63,7 +63,7 @@ class Session(NamedTuple):
             types.clear()
             types.update(prepared)
 
-    def restore_encoding(self, connection: "Connection") -> None:
+    def restore_encoding(self, connection: "Transactions") -> None:
         """Set the encoding after a DISCARD ALL has reset it, of which psycopg2 does not know."""
         server = connection.get_parameter_status("client_encoding")
         if _plain(server) != _plain(self.encoding):

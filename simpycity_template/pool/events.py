@@ -101,15 +101,18 @@ class Events:
     """The listeners of one manager, and its counts.
 
     Attributes:
-        counts: how often each event happened in this process.
+        listeners: those of each event.
         lost_writes: logs transactions that nobody committed, where that is switched on; or None.
-        seconds: the sum of the seconds of each event.
+        counts: how often each event happened in this process that ``fire()`` was called with.
+        checkouts: how many connections were handed to a scope.
+        waited: seconds for which threads waited for a connection that they got, all together.
+        held: seconds for which connections were held that have come back, all together.
         holds: how many hold times there were up to each of ``HOLD_BUCKETS`` and above the one
             before it; the last entry counts those above all of them.
     """
 
     def __init__(self) -> None:
-        self._listeners: dict[str, list[Listener]] = {name: [] for name in EVENTS}
+        self.listeners: dict[str, list[Listener]] = {name: [] for name in EVENTS}
         self._of_statements = Statements(self)
         self.lost_writes: LostWrites | None = None
         # What connections refer to while somebody listens to what happens inside scopes.
@@ -119,7 +122,8 @@ class Events:
     def forked(self) -> None:
         """A child process counts from zero; what listens goes on listening."""
         self.counts = dict.fromkeys(EVENTS, 0)
-        self.seconds = dict.fromkeys(EVENTS, 0.0)
+        self.checkouts = 0
+        self.waited = self.held = 0.0
         self.holds = [0] * (len(HOLD_BUCKETS) + 1)
 
     def listen(self, name: str, listener: Listener) -> None:
@@ -146,7 +150,7 @@ class Events:
 
     def listens_to(self, name: str) -> bool:
         """Whether anybody listens to an event."""
-        return bool(self._listeners[name])
+        return bool(self.listeners[name])
 
     def prepare(self, name: str, owner: Owner, connection: Connection) -> None:
         """Call listeners that the owner depends on.
@@ -156,7 +160,7 @@ class Events:
         """
         event = Event(name, owner, 0.0, connection)
         try:
-            for listener in tuple(self._listeners[name]):
+            for listener in tuple(self.listeners[name]):
                 listener(event)
         except BaseException:
             _roll_back(connection)
@@ -174,24 +178,27 @@ class Events:
         self, name: str, owner: Owner, seconds: float = 0.0, connection: Connection | None = None
     ) -> None:
         """Count an event and call its listeners. Never raises an exception of a listener."""
-        # No lock: between reading and writing a dictionary's number no other thread gets its turn.
+        # No lock: between reading and writing a number no other thread gets its turn.
         self.counts[name] += 1
-        if seconds:
-            self.seconds[name] += seconds
-        if self._listeners[name]:
+        if self.listeners[name]:
             self.call(Event(name, owner, seconds, connection), connection)
 
+    def checked_out(self, owner: Owner, connection: Connection) -> None:
+        """Count a connection that a scope gets, and call the listeners."""
+        self.checkouts += 1
+        if self.listeners["checkout"]:
+            self.call(Event("checkout", owner, 0.0, connection), connection)
+
     def checked_in(self, owner: Owner, seconds: float) -> None:
-        """As ``fire("checkin")``, and note how long the connection was held."""
-        self.counts["checkin"] += 1
-        self.seconds["checkin"] += seconds
+        """Note for how long a connection was held that came back, and call the listeners."""
+        self.held += seconds
         self.holds[bisect_left(HOLD_BUCKETS, seconds)] += 1
-        if self._listeners["checkin"]:
+        if self.listeners["checkin"]:
             self.call(Event("checkin", owner, seconds), None)
 
     def call(self, event: Event, connection: Connection | None) -> None:
         """Call the listeners of an event, and count nothing."""
-        for listener in tuple(self._listeners[event.name]):
+        for listener in tuple(self.listeners[event.name]):
             try:
                 listener(event)
             except BaseException as error:
@@ -205,11 +212,11 @@ class Events:
                 raise
 
     def _of(self, name: str) -> list[Listener]:
-        if name not in self._listeners:
+        if name not in self.listeners:
             close = get_close_matches(str(name), EVENTS, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(EVENTS)}"
             raise ValueError(f"there is no event {name!r}: {hint}")
-        return self._listeners[name]
+        return self.listeners[name]
 
 
 def _roll_back(connection: Connection | None) -> None:

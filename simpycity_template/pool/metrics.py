@@ -85,15 +85,15 @@ def measured(now: Now, max_size: int, events: Events) -> Metrics:
         waiting=now.waiting,
         max_size=max_size,
         connects=counts["connect"],
-        checkouts=counts["checkout"],
-        checkins=counts["checkin"],
+        checkouts=events.checkouts,
+        checkins=sum(events.holds),
         waits=counts["wait"],
-        wait_seconds=events.seconds["wait"],
+        wait_seconds=events.waited,
         timeouts=counts["timeout"],
         reconnects=counts["reconnect"],
         lost=counts["lost"],
         hold_warnings=counts["hold_warning"],
         hold_seconds=Histogram(
-            tuple(zip(bounds, accumulate(events.holds), strict=True)), events.seconds["checkin"]
+            tuple(zip(bounds, accumulate(events.holds), strict=True)), events.held
         ),
     )

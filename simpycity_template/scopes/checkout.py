@@ -85,6 +85,7 @@ class Checkout(Owner):
         """
         self.released = for_good
         connection = self.connection
+        # In a child of fork() the stacks of other threads are freed before any hook is called.
         if connection is None or connection.process != os.getpid():
             return
         try:

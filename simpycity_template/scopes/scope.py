@@ -14,7 +14,6 @@ class Scope:
 
     Attributes:
         label: what the unit of work is called, ``"GET /notes/7"`` for example.
-        several: whether its thread may have more than one connection now.
         begun: whether somebody began it; False where a thread's first use did.
         ended: whether it was left for good, perhaps by another thread.
         thread: the one that entered it last.
@@ -22,30 +21,30 @@ class Scope:
         checkouts: its connections, by a weak reference to their handle.
     """
 
-    __slots__ = ("begun", "checkouts", "ended", "label", "outcome", "several", "thread")
+    __slots__ = ("begun", "checkouts", "ended", "label", "outcome", "thread")
 
     thread: threading.Thread
 
     def __init__(self, label: str, begun: bool = True) -> None:
         self.label = label
         self.begun = begun
-        self.several = False
         self.ended = False
         self.outcome: Outcome | None = None
         self.checkouts: dict[weakref.ref[Any], Checkout] = {}
 
     def close(self) -> None:
         """ROLLBACK, and give everything back; the scope can be used again."""
+        checkouts = self.checkouts
         try:
-            for checkout in list(self.checkouts.values()):
+            for checkout in [*checkouts.values()]:
                 checkout.release()
         except BaseException:
             # Ctrl-C, or the timeout of a greenlet: what is left is released all the same.
-            for checkout in list(self.checkouts.values()):
+            for checkout in [*checkouts.values()]:
                 checkout.release()
             raise
         finally:
-            self.checkouts.clear()
+            checkouts.clear()
 
     def release_dropped(self) -> None:
         """ROLLBACK, and give back what handles had that nobody has any more."""

@@ -10,7 +10,7 @@ another one, which the thread cannot use meanwhile, asks the server who blocks i
 import logging
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
@@ -53,13 +53,15 @@ class SelfWaits:
         self._added: SimpleQueue[tuple[threading.Thread, tuple[Owner, ...]]] = SimpleQueue()
         self._once = threading.Lock()
 
-    def watch(self, owners: Iterable[Owner], thread: threading.Thread) -> None:
+    def watch(self, owners: Sequence[Owner], thread: threading.Thread) -> None:
         """Watch connections until only one of them is left.
 
         Arguments:
             owners: of one thread.
             thread: theirs.
         """
+        if len(owners) < 2:
+            return
         self._added.put((thread, tuple(owners)))
         if self._once.acquire(blocking=False):
             threading.Thread(target=self._run, name="simpycity self-wait", daemon=True).start()

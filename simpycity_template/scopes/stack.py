@@ -88,7 +88,6 @@ class Stacks(PerThread[Stack]):
         if stack and stack[-1].ended:
             stack.forget_ended()
         scope.thread = stack.thread
-        scope.several = bool(stack)
         stack.append(scope)
 
     def leave_current(self, scope: Scope) -> bool:

@@ -18,6 +18,7 @@ def install() -> None:
         handle,
         model,
         query,
+        rows,
     )
 
     if earlier:

@@ -1,4 +1,4 @@
-"""Corrects Simpycity's cursors: iteration on Python 3.7 and later, and life beyond the scope.
+"""Corrects how Simpycity's cursors execute, and their life beyond the scope.
 
 A cursor that outlives its scope must send nothing: by then its connection serves another scope.
 """
@@ -10,24 +10,31 @@ from typing import Any, NoReturn
 import psycopg2
 from psycopg2 import extensions
 from psycopg2.sql import Composable
-from simpycity.handle import Cursor, TypedCursor
+from simpycity.handle import Cursor
 
 from simpycity_template.driver import merged_begin
-from simpycity_template.driver.commit_outcome import check_after_statement, raise_if_lost
+from simpycity_template.driver.commit_outcome import (
+    check_after_statement,
+    raise_if_lost,
+    was_never_sent,
+)
 from simpycity_template.driver.disconnect import raise_translated
 from simpycity_template.driver.merged_begin import ensure_transaction
+from simpycity_template.driver.traced_cursor import traced
 from simpycity_template.errors import TransactionLost
 from simpycity_template.simpycity_patches.corrects import corrects
 from simpycity_template.simpycity_patches.from_sql import CASTERS, casts_of
 from simpycity_template.simpycity_patches.pg_types import FIRST_OF_USERS
-from simpycity_template.simpycity_patches.rows import connection_of, is_model, make_rows
 from simpycity_template.simpycity_patches.to_sql import PLAIN, all_to_sql
+
+# psycopg2's own attribute, which does not hand the connection out: for this package alone.
+_connection: Any = extensions.cursor.connection
+connection_of = _connection.__get__
 
 # psycopg2's cursor beneath its DictCursor.
 _plain = extensions.cursor
 _init: Any = _plain.__init__
 _execute: Any = _plain.execute
-_fetchall: Any = _plain.fetchall
 
 
 def _scope_has_ended(owner: Any) -> psycopg2.Error:
@@ -42,7 +49,7 @@ def _scope_has_ended(owner: Any) -> psycopg2.Error:
     )
 
 
-def _locked(cursor: Any, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+def locked(cursor: Any, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call psycopg2's method ``call``, which needs the server, while nobody else does."""
     owner = cursor.owner
     if owner is None:
@@ -90,7 +97,7 @@ def _in_transaction(name: str) -> Any:
         return connection.statements.execute(owner, connection, self, send)
 
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return _locked(self, call, *args, **kwargs)
+        return locked(self, call, *args, **kwargs)
 
     method.__name__, method.__doc__ = name, own.__doc__
     return method
@@ -99,14 +106,6 @@ def _in_transaction(name: str) -> Any:
 def _text(query: Any) -> str:
     """A statement as reports show it."""
     return query if isinstance(query, str) else repr(query)
-
-
-def _fetched(cursor: Any, own: Any, *args: Any) -> Any:
-    """Call psycopg2's method ``own``, which reads rows.
-
-    Those of a client-side cursor are here already, and can be read after its scope as well.
-    """
-    return _locked(cursor, own, *args) if cursor.name else own(cursor, *args)
 
 
 _callproc = _in_transaction("callproc")
@@ -212,26 +211,6 @@ class ScopedCursor:
     copy_from = _in_transaction("copy_from")
     copy_to = _in_transaction("copy_to")
 
-    def fetchone(self: Any) -> Any:
-        """The next row, or None."""
-        values = _fetched(self, _plain.fetchone)
-        if values is not None:
-            return make_rows(self, [values])[0]
-        # Simpycity calls it with None, too, when there are no more rows.
-        return self.callback(None) if self.callback and not is_model(self.callback) else None
-
-    def fetchmany(self: Any, size: int | None = None) -> list[Any]:
-        """The next rows, ``size`` at most; by default as many as ``arraysize`` says."""
-        return make_rows(self, _fetched(self, _plain.fetchmany, size))
-
-    def fetchall(self: Any) -> list[Any]:
-        """All rows that are left."""
-        return make_rows(self, _locked(self, _fetchall) if self.name else _fetchall(self))
-
-    def scroll(self: Any, value: int, mode: str = "relative") -> None:
-        """Move within the rows."""
-        _fetched(self, _plain.scroll, value, mode)
-
     def close(self: Any) -> None:
         """Close; the ROLLBACK at the end of its scope has closed a server-side one already."""
         owner = self.owner
@@ -243,22 +222,66 @@ class ScopedCursor:
             if connection.owner is owner:
                 _plain.close(self)
 
-    def __iter__(self: Any) -> Any:
-        """Iterate; Simpycity's raises RuntimeError after the last row on Python 3.7 and later."""
-        return self
 
-    def __next__(self: Any) -> Any:
-        return make_rows(self, [_fetched(self, _plain.__next__)])[0]
+def open_cursor(link: Any, factory: Any, callback: Any = None) -> Any:
+    """Open a cursor.
+
+    Arguments:
+        link: the connection.
+        factory: its class; where that is not Simpycity's, it may be used at any time.
+        callback: each row is passed to it.
+    """
+    if not getattr(factory, "merges_begin", False):
+        cursor = (link.proxy or link).cursor(cursor_factory=factory)
+    else:
+        if link.tracer is not None:
+            factory = traced(factory, link.tracer)
+        if link.proxy is not None:
+            cursor = link.proxy.cursor(cursor_factory=factory)
+        else:
+            # As psycopg2's cursor() does it in the end.
+            cursor = factory(link)
+    if callback:
+        cursor.callback = callback
+    return cursor
 
 
-@corrects(TypedCursor)
-class ScopedTypedCursor:
-    """The methods of a cursor whose rows are single values."""
+def execute(
+    handle: Any,
+    link: Any,
+    query: Any,
+    arguments: Any,
+    factory: Any = Cursor,
+    callback: Any = None,
+) -> Any:
+    """Execute a statement on a new cursor, and return the cursor.
 
-    def __iter__(self: Any) -> Any:
-        """Iterate; Simpycity's raises RuntimeError after the last row on Python 3.7 and later."""
-        return self
+    Where the connection broke before the statement was sent, it is sent on another connection.
 
-    def __next__(self: Any) -> Any:
-        row = Cursor.__next__(self)
-        return row[0] if row else row
+    Arguments:
+        handle: that has the connection.
+        link: the connection; None where the handle has no manager.
+        query, arguments: as psycopg2 takes them.
+        factory, callback: as those of ``Handle.cursor()``.
+    """
+    if link is None:
+        cursor = handle.cursor(cursor_factory=factory, callback=callback)
+    else:
+        cursor = open_cursor(link, factory, callback)
+    try:
+        cursor.execute(query, arguments)
+    except psycopg2.OperationalError:
+        if not _was_never_sent(handle, cursor):
+            raise
+        cursor = handle.cursor(cursor_factory=factory, callback=callback)
+        cursor.execute(query, arguments)
+    return cursor
+
+
+def _was_never_sent(handle: Any, cursor: Any) -> bool:
+    if handle.manager is not None:
+        checkout = handle.manager.checked_out(handle)
+        return checkout is not None and was_never_sent(checkout.link)
+    link = cursor.connection
+    # Of the first statement of a transaction it is known: psycopg2 had no answer to its BEGIN.
+    return bool(link.closed and not link.autocommit and link.status == extensions.STATUS_READY)

@@ -17,9 +17,9 @@ from psycopg2 import extensions
 from simpycity import config as simpycity_config
 from simpycity.handle import Cursor, Handle
 
-from simpycity_template.driver import commit_outcome
 from simpycity_template.settings import isolation_level as parse_isolation_level
 from simpycity_template.simpycity_patches.corrects import corrects
+from simpycity_template.simpycity_patches.cursor import execute, open_cursor
 
 _stock = dict(vars(Handle))
 
@@ -78,33 +78,6 @@ def manager_of(config: Any) -> Any:
     own = getattr(config, "manager", None)
     factory = simpycity_config.handle_factory
     return own or getattr(getattr(factory, "__self__", None), "manager", None)
-
-
-def execute(
-    handle: Any, query: Any, arguments: Any, factory: Any = None, callback: Any = None
-) -> Any:
-    """Execute a statement on a new cursor, and return the cursor.
-
-    Where the connection broke before the statement was sent, it is sent on another connection.
-    """
-    cursor = handle.cursor(cursor_factory=factory, callback=callback)
-    try:
-        cursor.execute(query, arguments)
-    except psycopg2.OperationalError:
-        if not _was_never_sent(handle, cursor):
-            raise
-        cursor = handle.cursor(cursor_factory=factory, callback=callback)
-        cursor.execute(query, arguments)
-    return cursor
-
-
-def _was_never_sent(handle: Any, cursor: Any) -> bool:
-    if handle.manager is not None:
-        checkout = handle.manager.checked_out(handle)
-        return checkout is not None and commit_outcome.was_never_sent(checkout.link)
-    link = cursor.connection
-    # Of the first statement of a transaction it is known: psycopg2 had no answer to its BEGIN.
-    return bool(link.closed and not link.autocommit and link.status == extensions.STATUS_READY)
 
 
 def _unless_stock(managed: Callable[..., Any]) -> Callable[..., Any]:
@@ -193,11 +166,9 @@ class ManagedHandle:
                 self, *args, cursor_factory=factory, callback=callback, **kwargs
             )
         link = self.manager.checkout(self).link
-        if args or kwargs or not getattr(factory, "merges_begin", False):
-            # It may be one of psycopg2's own, which can be used at any time.
-            cursor = (link.proxy or link).cursor(*args, cursor_factory=factory, **kwargs)
-        else:
-            cursor = link.open_cursor(factory)
+        if not (args or kwargs):
+            return open_cursor(link, factory, callback)
+        cursor = (link.proxy or link).cursor(*args, cursor_factory=factory, **kwargs)
         if callback:
             cursor.callback = callback
         return cursor
@@ -208,7 +179,7 @@ class ManagedHandle:
 
         Where the connection broke before the statement was sent, it is sent on another one.
         """
-        execute(self, query, vars)
+        execute(self, self.manager.checkout(self).link, query, vars)
 
     @_unless_stock
     def begin(self: Any) -> None:

@@ -17,7 +17,7 @@ from simpycity_template.simpycity_patches.arguments import (
     column_list,
 )
 from simpycity_template.simpycity_patches.corrects import corrects
-from simpycity_template.simpycity_patches.handle import execute
+from simpycity_template.simpycity_patches.cursor import execute
 from simpycity_template.simpycity_patches.no_such_function import (
     NO_SUCH_FUNCTION,
     refuse_left_out,
@@ -116,15 +116,19 @@ class Query:
         arguments = call_list or _no_arguments(query)
         if handle is None:
             handle = _handle(self)
-        if call_list and not self.takes_all and handle.manager is not None:
-            for value in call_list:
-                if type(value) not in PLAIN:
-                    sent = (extra_opt or {}).get("sent") or Sent(len(call_list))
-                    link = handle.manager.checkout(handle).link
-                    arguments = by_parameters(self, link, call_list, sent)
-                    break
+        manager, link = getattr(handle, "manager", None), None
+        if manager is not None:
+            link = manager.checkout(handle).link
+            if call_list and not self.takes_all:
+                for value in call_list:
+                    if type(value) not in PLAIN:
+                        sent = (extra_opt or {}).get("sent") or Sent(len(call_list))
+                        arguments = by_parameters(self, link, call_list, sent)
+                        # It may have broken.
+                        link = manager.checkout(handle).link
+                        break
         try:
-            return execute(handle, query, arguments, self.cursor_factory, callback)
+            return execute(handle, link, query, arguments, self.cursor_factory, callback)
         except NO_SUCH_FUNCTION as error:
             forget_parameters(self)
             say_which(self, error, handle)

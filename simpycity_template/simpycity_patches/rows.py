@@ -1,4 +1,4 @@
-"""What is made of the tuples that psycopg2 has read: rows, models, or what a callback returns.
+"""Corrects how Simpycity's cursors read: rows, models, or what a callback returns, of psycopg2's tuples.
 
 Rows are what they always were, psycopg2's ``DictRow``. But they are made of whole tuples: where
 psycopg2 makes them itself it calls a method written in Python for each value of each row.
@@ -10,13 +10,16 @@ from typing import Any
 from psycopg2 import extensions
 from psycopg2.extras import DictRow
 from simpycity import config as simpycity_config
+from simpycity.handle import Cursor, TypedCursor
 from simpycity.model import SimpleModel
 
+from simpycity_template.simpycity_patches.corrects import corrects
+from simpycity_template.simpycity_patches.cursor import connection_of, locked
 from simpycity_template.simpycity_patches.from_sql import casts_of
 
-# psycopg2's own attribute, which does not hand the connection out: for this package alone.
-_connection: Any = extensions.cursor.connection
-connection_of = _connection.__get__
+# psycopg2's cursor beneath its DictCursor.
+_plain = extensions.cursor
+_fetchall: Any = _plain.fetchall
 
 # Makes a row without its __init__, which fills it with None first.
 _new_row: Any = DictRow.__new__
@@ -88,3 +91,56 @@ def _models(model: Any, index: dict[str, int], rows: Iterable[Any]) -> list[Any]
         one.__dict__ = attributes
         made.append(one)
     return made
+
+
+def _fetched(cursor: Any, own: Any, *args: Any) -> Any:
+    """Call psycopg2's method ``own``, which reads rows.
+
+    Those of a client-side cursor are here already, and can be read after its scope as well.
+    """
+    return locked(cursor, own, *args) if cursor.name else own(cursor, *args)
+
+
+@corrects(Cursor)
+class Fetching:
+    """How rows are read."""
+
+    def fetchone(self: Any) -> Any:
+        """The next row, or None."""
+        values = _fetched(self, _plain.fetchone)
+        if values is not None:
+            return make_rows(self, [values])[0]
+        # Simpycity calls it with None, too, when there are no more rows.
+        return self.callback(None) if self.callback and not is_model(self.callback) else None
+
+    def fetchmany(self: Any, size: int | None = None) -> list[Any]:
+        """The next rows, ``size`` at most; by default as many as ``arraysize`` says."""
+        return make_rows(self, _fetched(self, _plain.fetchmany, size))
+
+    def fetchall(self: Any) -> list[Any]:
+        """All rows that are left."""
+        return make_rows(self, locked(self, _fetchall) if self.name else _fetchall(self))
+
+    def scroll(self: Any, value: int, mode: str = "relative") -> None:
+        """Move within the rows."""
+        _fetched(self, _plain.scroll, value, mode)
+
+    def __iter__(self: Any) -> Any:
+        """Iterate; Simpycity's raises RuntimeError after the last row on Python 3.7 and later."""
+        return self
+
+    def __next__(self: Any) -> Any:
+        return make_rows(self, [_fetched(self, _plain.__next__)])[0]
+
+
+@corrects(TypedCursor)
+class ScopedTypedCursor:
+    """The methods of a cursor whose rows are single values."""
+
+    def __iter__(self: Any) -> Any:
+        """Iterate; Simpycity's raises RuntimeError after the last row on Python 3.7 and later."""
+        return self
+
+    def __next__(self: Any) -> Any:
+        row = Cursor.__next__(self)
+        return row[0] if row else row

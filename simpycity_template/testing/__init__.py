@@ -30,14 +30,14 @@ def rolled_back(manager: Manager) -> Iterator[None]:
     """
     manager.cleanup()
     pool = TransactionPool.of(manager)
-    before = manager.exchange_pool(pool)
+    before = manager.current.exchange(pool)
     try:
         yield
     finally:
         try:
             manager.cleanup()
         finally:
-            manager.exchange_pool(before)
+            manager.current.exchange(before)
             pool.close()
 
 

@@ -21,7 +21,7 @@ class TransactionPool(Pool):
     @classmethod
     def of(cls, manager: "Manager") -> "TransactionPool":
         """One for the database of a manager, with its listeners."""
-        return manager.make_pool(cls)
+        return manager.current.make(cls)
 
     def _start(self) -> None:
         super()._start()
@@ -44,7 +44,7 @@ class TransactionPool(Pool):
         owner.connection = connection
         connection.statements = self._events.statements
         self._owners.add(owner)
-        self._events.fire("checkout", owner, 0.0, connection)
+        self._events.checked_out(owner, connection)
         return connection
 
     def _open_shared(self, owner: Owner) -> SharedConnection:

@@ -97,7 +97,7 @@ def test_a_connection_that_somebody_cancels_is_given_back_afterwards(make_manage
     thread = threading.Thread(target=work)
     thread.start()
     used.wait(PATIENCE)
-    (owner,) = manager._pool.owners()
+    (owner,) = manager.current.pool.owners()
     connection = owner.connection
     assert terminate.cancel(connection, terminate.terminate_deadline(), due)
     thread.join(PATIENCE)

@@ -184,7 +184,7 @@ def test_a_listener_may_ask_the_manager_also_when_the_garbage_collector_gives_ba
         for _ in range(50):
             Knot()
             # In the middle of the pool's own work, as any allocation could bring it about.
-            with manager._pool._lock:
+            with manager.current.pool._lock:
                 gc.collect()
             manager.waiting()
     finally:
@@ -239,7 +239,7 @@ def test_a_holder_is_as_old_as_its_hold_not_as_its_wait(make_manager):
     def patient():
         with manager.scope("patient"):
             one()
-            (holder,) = manager._pool.owners()
+            (holder,) = manager.current.pool.owners()
             starts.append(holder.since)
 
     one()
@@ -489,11 +489,11 @@ class TestBegin:
             assert one().fetchone()["one"] == 1
 
     def test_goes_along_with_no_statement_where_nobody_listens(self, manager, heard):
-        (listener,) = manager._events._listeners["begin"]
+        (listener,) = manager.current.events.listeners["begin"]
         manager.unlisten("begin", listener)
         with manager.scope("x"):
             one()
-            assert manager._pool.owners()[0].connection.statements is None
+            assert manager.current.pool.owners()[0].connection.statements is None
 
 
 class TestStatement:

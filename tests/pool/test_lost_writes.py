@@ -197,7 +197,7 @@ def test_it_is_off_by_default_and_can_be_switched_off(make_manager, manager, log
     make_manager(name=manager.name)
     with manager.scope("x"):
         add("Milk")
-        assert manager._pool.owners()[0].connection.statements is None
+        assert manager.current.pool.owners()[0].connection.statements is None
     assert logged() == []
 
 

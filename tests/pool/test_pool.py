@@ -42,6 +42,7 @@ from simpycity_template.pool.pool import Pool
 from simpycity_template.scopes.checkout import Checkout
 from simpycity_template.scopes.scope import Scope
 from simpycity_template.settings import Settings
+from simpycity_template.simpycity_patches.cursor import open_cursor
 
 PACKAGE = os.path.dirname(simpycity_template.__file__)
 
@@ -623,8 +624,9 @@ def test_who_queries_in_the_middle_of_the_bookkeeping_gets_an_error(make_pool):
 def test_a_server_that_became_read_only_is_not_handed_out_again(make_pool, dsn):
     pool = make_pool()
     connection = acquire(pool, Owner("a"))
-    connection.open_cursor(Cursor).execute("SET default_transaction_read_only = on")
+    open_cursor(connection, Cursor).execute("SET default_transaction_read_only = on")
     connection.commit()
+    pool.reset(connection.owner, connection)
     give_back(pool, connection)
     assert connection.closed
     assert not acquire(pool, Owner("b")).closed
@@ -634,8 +636,9 @@ def test_a_server_that_was_read_only_from_the_start_is_kept(make_pool, dsn, monk
     monkeypatch.setenv("PGOPTIONS", "-c default_transaction_read_only=on")
     pool = make_pool()
     connection = acquire(pool, Owner("a"))
-    connection.open_cursor(Cursor).execute("SELECT 1")
+    open_cursor(connection, Cursor).execute("SELECT 1")
     connection.rollback()
+    pool.reset(connection.owner, connection)
     give_back(pool, connection)
     assert acquire(pool, Owner("b")) is connection
 
@@ -773,7 +776,7 @@ def test_what_an_agent_returns_for_a_connection_makes_the_cursors(dsn):
     pool = Pool("test pool", Settings(dsn=dsn), connect)
     owner = Owner("a")
     connection = pool.acquire(owner)
-    with connection.open_cursor(Cursor) as cursor:
+    with open_cursor(connection, Cursor) as cursor:
         cursor.execute("SELECT 1")
     assert seen == [Cursor]
     assert not connection.handed_out

@@ -46,6 +46,31 @@ def test_the_parents_transaction_goes_on(manager):
     assert sorted(row["n"] for row in Raw("SELECT n FROM seen")()) == [1, 2, 3]
 
 
+def test_the_transaction_of_another_thread_goes_on(manager):
+    """In the child that thread's stack of scopes is freed before any hook of the fork is called."""
+    Raw("CREATE TABLE seen (n int)")()
+    manager.commit()
+    begun, forked = threading.Event(), threading.Event()
+
+    def work():
+        with manager.scope("the other thread's"):
+            insert(1)
+            begun.set()
+            forked.wait(PATIENCE)
+            insert(2)
+            manager.commit()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    assert begun.wait(PATIENCE)
+    try:
+        assert in_child(lambda: None)
+    finally:
+        forked.set()
+        thread.join(PATIENCE)
+    assert sorted(row["n"] for row in Raw("SELECT n FROM seen")()) == [1, 2]
+
+
 def test_idle_connections_stay_the_parents(manager):
     with manager.scope("before"):
         idle = backend()

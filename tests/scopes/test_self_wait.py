@@ -11,8 +11,9 @@ import pytest
 from simpycity.core import Raw
 from support import PATIENCE, until
 
+from simpycity_template.pool.owner import Owner
 from simpycity_template.scopes import self_wait
-from simpycity_template.scopes.self_wait import self_waits
+from simpycity_template.scopes.self_wait import SelfWaits, self_waits
 
 change = Raw("UPDATE counted SET n = n + 1")
 
@@ -179,3 +180,9 @@ def test_an_error_in_one_look_ends_no_other_look(manager, counted, monkeypatch, 
         with manager.scope("inner"), pytest.raises(psycopg2.errors.DeadlockDetected):
             change()
     assert "cannot look for statements that wait for their own thread" in caplog.text
+
+
+def test_a_thread_with_one_connection_is_not_looked_after():
+    waits = SelfWaits()
+    waits.watch([Owner("the only one")], threading.current_thread())
+    assert waits._added.empty()
