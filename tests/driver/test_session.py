@@ -47,6 +47,15 @@ def test_read_only_lasts_in_autocommit_mode(prepared):
     assert in_scopes(manager, show("transaction_read_only")) == ["on"] * 3
 
 
+@pytest.mark.parametrize("level", ["autocommit", "serializable"])
+def test_the_isolation_level_of_the_settings_lasts(make_manager, reset, level):
+    manager = make_manager(pool_size=1, max_overflow=0, pool_reset=reset, isolation_level=level)
+    look = lambda: manager.handle().conn.autocommit  # noqa: E731
+    assert in_scopes(manager, look) == [level == "autocommit"] * 3
+    if level != "autocommit":
+        assert in_scopes(manager, show("transaction_isolation")) == [level] * 3
+
+
 def test_the_isolation_level_lasts(prepared):
     manager = prepared(lambda link: setattr(link, "isolation_level", "SERIALIZABLE"))
     assert in_scopes(manager, show("transaction_isolation")) == ["serializable"] * 3
