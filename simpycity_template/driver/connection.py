@@ -84,6 +84,11 @@ class Connection(Transactions):
             and bool(self.get_transaction_status() == ACTIVE)
         )
 
+    def wait_until_cancelled(self) -> None:
+        """Wait for who is cancelling a statement, so that none of the next owner is hit."""
+        with self.cancel_lock:
+            pass
+
     def drop_cycles(self) -> None:
         """Drop what refers back to it, so that it is freed without the garbage collector."""
         self._cursor = self.proxy = None

@@ -30,7 +30,7 @@ from simpycity_template.driver.state import (
 # What this class overrides, as psycopg2 has it.
 _psycopg2: Any = extensions.connection
 set_autocommit = _psycopg2.autocommit.__set__
-_commit, _rollback = _psycopg2.commit, _psycopg2.rollback
+psycopg2_commit, psycopg2_rollback = _psycopg2.commit, _psycopg2.rollback
 
 
 def _with_outcome(name: str) -> Any:
@@ -153,7 +153,7 @@ class Transactions(extensions.connection):
             with self.lock:
                 self.handed_out = True
                 if self.state is READY or self.get_transaction_status() == IDLE:
-                    self._ended()
+                    self._after_transaction()
                 elif self.state is MERGED and self.get_transaction_status() == IN_TRANSACTION:
                     self._let_psycopg2_begin()
         return self.proxy or self
@@ -190,7 +190,7 @@ class Transactions(extensions.connection):
                 commit_outcome.check_before_end(self)
             try:
                 if self.state is not MERGED:
-                    _commit(self)
+                    psycopg2_commit(self)
                 if self.get_transaction_status() != IDLE:
                     # One that psycopg2 does not know of.
                     self.run("COMMIT" if self.statements is None else self.statements.commit(self))
@@ -200,7 +200,7 @@ class Transactions(extensions.connection):
             finally:
                 # As psycopg2 does: also where it failed, no transaction is left.
                 self.begin_fired = False
-                self._ended()
+                self._after_transaction()
 
     def rollback(self) -> None:
         """Roll back, also what was begun by hand in autocommit mode."""
@@ -209,16 +209,16 @@ class Transactions(extensions.connection):
 
     def _roll_back(self) -> None:
         if self.state is not MERGED:
-            _rollback(self)
+            psycopg2_rollback(self)
         if self.get_transaction_status() != IDLE:
             self._run("ROLLBACK")
         self.begin_fired = False
-        self._ended()
+        self._after_transaction()
 
     tpc_prepare = _with_outcome("tpc_prepare")
     tpc_commit = _with_outcome("tpc_commit")
 
-    def _ended(self) -> None:
+    def _after_transaction(self) -> None:
         """No transaction is open: say who begins the next."""
         if self.closed:
             return
@@ -245,7 +245,7 @@ class Transactions(extensions.connection):
         elif self.state is PSYCOPG2 and self.status == extensions.STATUS_BEGIN:
             self.rollback()
         else:
-            self._ended()
+            self._after_transaction()
 
     def run(self, sql: str, arguments: Any = None) -> None:
         """Execute a statement whose result nobody reads."""

@@ -60,7 +60,7 @@ class Pool(Tables):
         self._detector = LeakDetector(self.owners, settings.hold_warning, self._events)
         _pools.add(self)
 
-    # --- there ---
+    # --- taking a connection ---
 
     def acquire(self, owner: Owner) -> Connection:
         """Give ``owner`` a connection, waiting while all are in use.
@@ -145,7 +145,7 @@ class Pool(Tables):
             connection.rollback()
         connection.remember_session()
 
-    # --- and back ---
+    # --- giving it back, and the end ---
 
     def reset(self, owner: Owner, connection: Connection) -> None:
         """Make the connection of ``owner`` as good as new, before it is released.

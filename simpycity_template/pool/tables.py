@@ -1,9 +1,9 @@
 """Who has which connection, who waits for one, and which are idle: tables under one lock.
 
 Who wants a connection and finds none stands in the queue, and ``_assign()`` gives what is free to who is
-first. ``_give()`` is the one step in which anybody gets anything: an idle connection, or leave to open
-one. ``release()`` is the one way back, whatever the owner had: a place in the queue, leave to open a
-connection, or a connection. All of them edit the tables under the lock, and do nothing else there.
+first. ``_give()`` is the one step in which anybody gets anything: an idle connection, or permission
+to open one. ``release()`` is the one way back, whatever the owner had: a place in the queue, permission to
+open a connection, or a connection. All of them edit the tables under the lock, and do nothing else there.
 
 A destructor that the garbage collector runs may give a connection back at any time, also while the
 same thread is editing the tables. So what comes back is put into ``_returned``, and whoever has
@@ -39,7 +39,7 @@ class Tables:
         self._start()
 
     def _start(self) -> None:
-        # Reentrant for the sake of _is_owned() alone.
+        # Reentrant only because such a lock can say whether this thread has it: _is_owned().
         self._lock = threading.RLock()
         self._queue: deque[Owner] = deque()
         self._owners: set[Owner] = set()
@@ -79,6 +79,10 @@ class Tables:
                 if owner.lost:
                     self._events.fire("lost", owner)
                 self._events.checked_in(owner, now - owner.since)
+        if self._dropped:
+            self._close_dropped()
+
+    def _close_dropped(self) -> None:
         while self._dropped:
             try:
                 connection = self._dropped[0]
@@ -93,7 +97,7 @@ class Tables:
     # --- the steps; the lock is held ---
 
     def _give(self, owner: Owner, now: float) -> bool:
-        """Give ``owner`` an idle connection, or leave to open one; whether it got either.
+        """Give ``owner`` an idle connection, or permission to open one; return whether it got either.
 
         What moves is in two tables for a moment, and never in none, so that an interruption loses
         nothing.

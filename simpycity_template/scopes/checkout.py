@@ -93,8 +93,7 @@ class Checkout(Owner):
             # threads, and what they sent before is rolled back. Nor is anything cancelled any more.
             connection.owner = None
             if connection.cancelling:
-                with connection.cancel_lock:
-                    pass
+                connection.wait_until_cancelled()
             if connection.closed:
                 self.lost = commit_outcome.broke_in_transaction(connection)
             self._pool.reset(self, connection)

@@ -44,7 +44,7 @@ class Checkouts:
         nested = len(stack) > 1
         del stack
         if scope.ended:
-            raise scope.has_ended()
+            raise scope.ended_error()
         checkout = scope.checkouts.get(handle.key)
         if checkout is None:
             if nested or scope.checkouts:

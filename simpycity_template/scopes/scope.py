@@ -65,7 +65,7 @@ class Scope:
         for checkout in list(self.checkouts.values()):
             checkout.ended_elsewhere = True
 
-    def has_ended(self) -> TransactionLost:
+    def ended_error(self) -> TransactionLost:
         """Return the error that work gets in a scope which was ended in another thread."""
         return TransactionLost(
             f"scope {self.label!r} was ended in another thread while this one is still in it, and "

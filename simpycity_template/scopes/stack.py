@@ -70,7 +70,7 @@ class Stacks(PerThread[Stack]):
         scope = stack[-1] if stack else None
         del stack
         if scope is not None and scope.ended:
-            raise scope.has_ended()
+            raise scope.ended_error()
         return scope
 
     def owners(self) -> list[Checkout]:

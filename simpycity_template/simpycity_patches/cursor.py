@@ -37,7 +37,7 @@ _init: Any = _plain.__init__
 _execute: Any = _plain.execute
 
 
-def _scope_has_ended(owner: Any) -> psycopg2.Error:
+def _ended_error(owner: Any) -> psycopg2.Error:
     if owner.ended_elsewhere:
         return TransactionLost(
             "the scope of this cursor was ended in another thread, and its transaction was rolled "
@@ -59,7 +59,7 @@ def locked(cursor: Any, call: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     with connection.lock:
         # Only now: who had the lock before may have ended the scope.
         if connection.owner is not owner:
-            raise _scope_has_ended(owner)
+            raise _ended_error(owner)
         try:
             return call(cursor, *args, **kwargs)
         except psycopg2.Error as error:
@@ -161,7 +161,7 @@ class ScopedCursor:
         with connection.lock:
             # Only now: who had the lock before may have ended the scope.
             if connection.owner is not owner:
-                raise _scope_has_ended(owner)
+                raise _ended_error(owner)
             try:
                 if connection.statements is None:
                     merged_begin.execute(connection, self, query, vars)
