@@ -21,7 +21,7 @@ that fails when the promise is broken. A test in tests/test_docs.py checks that 
         tests/pool/test_pool.py: test_a_closed_connection_is_freed_without_the_garbage_collector()
  5  cleanup() never raises of itself.
         scopes/scope.py: Scope.close()
-        scopes/checkout.py: Checkout.release()
+        pool/pool.py: Pool.release()
         tests/test_manager.py: test_it_throws_a_broken_connection_away_in_silence()
  6  A transaction is whole or gone.
         driver/commit_outcome.py: raise_if_lost(), check_after_commit()
@@ -33,7 +33,7 @@ that fails when the promise is broken. A test in tests/test_docs.py checks that 
         tests/test_proxy.py: test_a_cut_at_any_message_leaves_the_transaction_whole_or_gone()
  7  A stale idle connection is replaced.
         driver/check_socket.py: is_alive()
-        pool/pool.py: Pool.reset()
+        pool/pool.py: Pool.release()
         tests/test_manager.py: test_a_stale_idle_connection_is_replaced_before_its_use()
         tests/pool/test_pool.py: test_a_server_that_became_read_only_is_not_handed_out_again()
  8  A thread that dies gives its connection back.

@@ -157,10 +157,6 @@ class Manager(Checkouts):
             )
         return ScopeBlock(self.scopes, label)
 
-    def cleanup(self) -> None:
-        """End the unit of work: ROLLBACK, and release what the current scope has. Never raises."""
-        self.scopes.cleanup()
-
     def status(self) -> list[Status]:
         """One entry for each open connection of this process, those in use first."""
         pool = self.current.pool

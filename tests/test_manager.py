@@ -1179,14 +1179,14 @@ class TestScopes:
         self, make_manager, notes, cursor, monkeypatch
     ):
         manager = make_manager(pool_size=1, max_overflow=0)
-        use, release = cursor(manager.handle()), Pool.release
+        use, put_back = cursor(manager.handle()), Pool._put_back
 
         def late(pool, owner):
             with pytest.raises(psycopg2.InterfaceError, match="scope of this cursor has ended"):
                 use()
-            release(pool, owner)
+            put_back(pool, owner)
 
-        monkeypatch.setattr(Pool, "release", late)
+        monkeypatch.setattr(Pool, "_put_back", late)
         manager.cleanup()
         monkeypatch.undo()
         insert(2)

@@ -122,6 +122,8 @@ from simpycity_template import get_manager
 
 manager = get_manager("frozen")
 manager.configure({"simpycity.dsn": sys.argv[1]})
+# Python itself aborts where a daemon thread is writing its traceback at that moment.
+threading.excepthook = lambda failed: None
 threading.Thread(target=Raw("SELECT pg_sleep(1000)"), daemon=True).start()
 sys.stdin.readline()
 """

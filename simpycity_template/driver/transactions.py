@@ -91,6 +91,7 @@ class Transactions(extensions.connection):
         self.statements: Any = None
         self._cursor: Any = None
         super().__init__(*args, **kwargs)
+        self._session = Session.of(self)
 
     # --- what each scope begins with ---
 

@@ -183,12 +183,6 @@ class Events:
         if self.listeners[name]:
             self.call(Event(name, owner, seconds, connection), connection)
 
-    def checked_out(self, owner: Owner, connection: Connection) -> None:
-        """Count a connection that a scope gets, and call the listeners."""
-        self.checkouts += 1
-        if self.listeners["checkout"]:
-            self.call(Event("checkout", owner, 0.0, connection), connection)
-
     def checked_in(self, owner: Owner, seconds: float) -> None:
         """Note for how long a connection was held that came back, and call the listeners."""
         self.held += seconds

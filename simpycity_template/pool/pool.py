@@ -4,6 +4,7 @@ What an owner gets, and who gets it, is decided in ``tables.py``. Here is what t
 without the lock: waiting, opening, looking whether the server is there, closing.
 """
 
+import os
 import random
 import threading
 import weakref
@@ -14,7 +15,7 @@ from typing import Any
 
 import psycopg2
 
-from simpycity_template.driver import sql_comment
+from simpycity_template.driver import commit_outcome, sql_comment
 from simpycity_template.driver.check_socket import is_alive
 from simpycity_template.driver.connection import Connection
 from simpycity_template.driver.state import IDLE
@@ -98,7 +99,9 @@ class Pool(Tables):
         if owner.isolation_level is not None:
             # Before anybody begins a transaction, which this would roll back.
             connection.set_level(owner.isolation_level)
-        self._events.checked_out(owner, connection)
+        self._events.checkouts += 1
+        if self._events.listeners["checkout"]:
+            self._events.call(Event("checkout", owner, 0.0, connection), connection)
         return connection
 
     def _wait(self, owner: Owner, served: threading.Event) -> None:
@@ -147,8 +150,44 @@ class Pool(Tables):
 
     # --- giving it back, and the end ---
 
-    def reset(self, owner: Owner, connection: Connection) -> None:
-        """Make the connection of ``owner`` as good as new, before it is released.
+    def release(self, owner: Owner, for_good: bool = True) -> None:
+        """ROLLBACK, and take back whatever ``owner`` has, once or more than once.
+
+        It raises nothing of its own. An exception that arrives meanwhile (Ctrl-C, a task's time
+        limit, a greenlet's timeout) goes on when everything is done.
+
+        Arguments:
+            owner: of a connection, of permission to open one, or of a place in the queue.
+            for_good: the owner takes no other connection in its place.
+        """
+        owner.released = for_good
+        connection = owner.connection
+        if connection is None:
+            self._put_back(owner)
+            return
+        # In a child of fork() the stacks of other threads are freed before any hook is called.
+        if connection.process != os.getpid():
+            return
+        try:
+            # Before the ROLLBACK: from here on cursors of the scope are refused, also in other
+            # threads, and what they sent before is rolled back. Nor is anything cancelled any more.
+            connection.owner = None
+            if connection.cancelling:
+                connection.wait_until_cancelled()
+            if connection.closed:
+                owner.lost = commit_outcome.broke_in_transaction(connection)
+            self._reset(owner, connection)
+        except psycopg2.Error:
+            terminate(connection)
+        except BaseException:
+            # It has interrupted the ROLLBACK, so nobody knows what the server does meanwhile.
+            terminate(connection)
+            raise
+        finally:
+            self._put_back(owner)
+
+    def _reset(self, owner: Owner, connection: Connection) -> None:
+        """Make the connection of ``owner`` as good as new.
 
         Raises:
             psycopg2.Error: that failed, and the connection must be terminated.

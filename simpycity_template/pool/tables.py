@@ -2,8 +2,8 @@
 
 Who wants a connection and finds none stands in the queue, and ``_assign()`` gives what is free to who is
 first. ``_give()`` is the one step in which anybody gets anything: an idle connection, or permission
-to open one. ``release()`` is the one way back, whatever the owner had: a place in the queue, permission to
-open a connection, or a connection. All of them edit the tables under the lock, and do nothing else there.
+to open one. ``_put_back()`` is the one way back, whatever the owner had: a place in the queue, permission
+to open a connection, or a connection. All of them edit the tables under the lock, and do nothing else there.
 
 A destructor that the garbage collector runs may give a connection back at any time, also while the
 same thread is editing the tables. So what comes back is put into ``_returned``, and whoever has
@@ -47,7 +47,7 @@ class Tables:
         self._returned: deque[Owner] = deque()
         self._dropped: deque[Connection] = deque()
 
-    def release(self, owner: Owner) -> None:
+    def _put_back(self, owner: Owner) -> None:
         """Take back whatever ``owner`` has, once or more than once.
 
         Its connection is kept for the next owner where it is clean, and closed elsewhere.

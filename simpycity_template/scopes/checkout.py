@@ -1,9 +1,8 @@
-"""One connection of a scope, from acquire to release. Nothing else cleans up.
+"""One connection of a scope, and its transaction.
 
-A checkout owns its connection (``pool/owner.py``), and gives it back in one way, whatever happened:
-at the end of its scope, after Ctrl-C or a greenlet's timeout anywhere on the way, for a thread that
-died, for a response that was dropped. So ``release()`` may be called more than once, and finishes
-before it lets an exception go on that arrives meanwhile.
+A checkout owns its connection (``pool/owner.py``), and gives it back in one way, ``Pool.release()``,
+whatever happened: at the end of its scope, after Ctrl-C or a greenlet's timeout anywhere on the way,
+for a thread that died, for a response that was dropped.
 """
 
 import logging
@@ -17,7 +16,6 @@ from psycopg2 import errors
 from simpycity_template.driver import commit_outcome
 from simpycity_template.driver.connection import Connection
 from simpycity_template.driver.state import BY_HAND, FAILED
-from simpycity_template.driver.terminate import terminate
 from simpycity_template.errors import TransactionLost
 from simpycity_template.pool.owner import Owner, scope_named
 from simpycity_template.pool.pool import Pool
@@ -32,11 +30,13 @@ class Checkout(Owner):
     """A connection of a scope, and its transaction.
 
     Attributes:
+        pool: where the connection comes from, and goes back to.
         link: the connection, also after it was given back.
     """
 
-    __slots__ = ("_pool", "link")
+    __slots__ = ("link", "pool")
 
+    pool: Pool
     link: Connection
 
     def acquire(self, pool: Pool, scope: "Scope", handle: Any) -> None:
@@ -51,16 +51,13 @@ class Checkout(Owner):
             PoolTimeout: none became free within ``pool_timeout`` seconds.
             psycopg2.OperationalError: the server cannot be reached.
         """
-        self._pool = pool
+        self.pool = pool
         self.outcome = scope.outcome
         try:
             self.link = pool.acquire(self)
             scope.checkouts[handle.key] = self
         except BaseException:
-            if self.connection is not None and self.isolation_level is not None:
-                # It may have been set already, for this checkout alone.
-                self.connection.close()
-            pool.release(self)
+            pool.release(self, for_good=False)
             raise
 
     def replace(self, pool: Pool, scope: "Scope", handle: Any) -> None:
@@ -70,49 +67,17 @@ class Checkout(Owner):
             TransactionLost: one was open.
         """
         self.check()
-        self.release(for_good=False)
+        self.pool.release(self, for_good=False)
         self.lost, self.served = False, None
         self.acquire(pool, scope, handle)
 
-    def release(self, for_good: bool = True) -> None:
-        """ROLLBACK, and give the connection back.
-
-        It raises nothing of its own. An exception that arrives meanwhile (Ctrl-C, a task's time
-        limit, a greenlet's timeout) goes on when everything is done.
-
-        Arguments:
-            for_good: the scope takes no other connection in its place.
-        """
-        self.released = for_good
-        connection = self.connection
-        # In a child of fork() the stacks of other threads are freed before any hook is called.
-        if connection is None or connection.process != os.getpid():
-            return
-        try:
-            # Before the ROLLBACK: from here on cursors of this scope are refused, also in other
-            # threads, and what they sent before is rolled back. Nor is anything cancelled any more.
-            connection.owner = None
-            if connection.cancelling:
-                connection.wait_until_cancelled()
-            if connection.closed:
-                self.lost = commit_outcome.broke_in_transaction(connection)
-            self._pool.reset(self, connection)
-        except psycopg2.Error:
-            terminate(connection)
-        except BaseException:
-            # It has interrupted the ROLLBACK, so nobody knows what the server does meanwhile.
-            terminate(connection)
-            raise
-        finally:
-            self._pool.release(self)
-
     def abandon(self) -> None:
-        """As ``release()``, and log that nobody cleaned up."""
+        """Give it back, and log that nobody cleaned up."""
         connection = self.connection
         if connection is None or connection.process != os.getpid() or sys.is_finalizing():
             return
         was_closed = connection.closed
-        self.release()
+        self.pool.release(self)
         if not was_closed:
             log.warning(
                 "thread %r, %s, went without cleanup(): its connection, taken at %s, "
@@ -166,7 +131,7 @@ class Checkout(Owner):
         except psycopg2.Error:
             self.link.close()
         if self.link.closed:
-            self.release(for_good=False)
+            self.pool.release(self, for_good=False)
 
     def failed(self) -> bool:
         """Whether a statement of the transaction has failed."""

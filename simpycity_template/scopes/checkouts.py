@@ -1,11 +1,13 @@
 """What each handle has in the current scope of its thread: taken at the first use, and given back."""
 
+import sys
 from contextlib import AbstractContextManager
 from typing import Any
 
 from simpycity.handle import Handle
 
 from simpycity_template.pool.current import CurrentPool
+from simpycity_template.pool.tracebacks import end_at_application
 from simpycity_template.scopes.checkout import Checkout
 from simpycity_template.scopes.self_wait import self_waits
 from simpycity_template.scopes.stack import Stacks
@@ -69,6 +71,20 @@ class Checkouts:
         """A block that commits at its end, and rolls back on an exception."""
         return transaction(self.checkout(handle), forgiving)
 
+    def cleanup(self) -> None:
+        """End the unit of work: ROLLBACK, and release what the current scope has. Never raises."""
+        stack = self.scopes.get()
+        scope = stack[-1] if stack else None
+        if scope is not None and scope.ended:
+            # Elsewhere; work in it has got an error since.
+            stack.pop()
+        del stack
+        if scope is not None:
+            scope.close()
+        error = sys.exc_info()[1]
+        if error is not None:
+            end_at_application(error)
+
     def release(self, handle: Handle) -> None:
         """ROLLBACK and give back what ``handle`` has in the current scope, if anything."""
         stack = self.scopes.get()
@@ -77,7 +93,7 @@ class Checkouts:
         checkout = checkouts.get(handle.key)
         if checkout is not None:
             try:
-                checkout.release()
+                checkout.pool.release(checkout)
             finally:
                 # Only now, so that an exception which arrives before leaves it to the scope.
                 checkouts.pop(handle.key, None)

@@ -37,11 +37,11 @@ class Scope:
         checkouts = self.checkouts
         try:
             for checkout in [*checkouts.values()]:
-                checkout.release()
+                checkout.pool.release(checkout)
         except BaseException:
             # Ctrl-C, or the timeout of a greenlet: what is left is released all the same.
             for checkout in [*checkouts.values()]:
-                checkout.release()
+                checkout.pool.release(checkout)
             raise
         finally:
             checkouts.clear()
@@ -51,7 +51,7 @@ class Scope:
         for key, checkout in list(self.checkouts.items()):
             # A transaction() block may outlive its handle.
             if key() is None and not checkout.depth:
-                checkout.release()
+                checkout.pool.release(checkout)
                 del self.checkouts[key]
 
     def end(self) -> None:

@@ -1,10 +1,8 @@
 """The scopes that a thread is in, and which of them ends when."""
 
-import sys
 import threading
 from collections.abc import Callable
 
-from simpycity_template.pool.tracebacks import end_at_application
 from simpycity_template.process.thread_local import PerThread
 from simpycity_template.scopes.checkout import Checkout
 from simpycity_template.scopes.scope import Scope
@@ -142,19 +140,6 @@ class Stacks(PerThread[Stack]):
                 for left in reversed(self.leave(scope)):
                     left.end()
                 return
-
-    def cleanup(self) -> None:
-        """Close the current scope of this thread, or forget it where it was ended elsewhere."""
-        stack = self.get()
-        scope = stack[-1] if stack else None
-        if scope is not None and scope.ended:
-            stack.pop()
-        del stack
-        if scope is not None:
-            scope.close()
-        error = sys.exc_info()[1]
-        if error is not None:
-            end_at_application(error)
 
     def forked(self) -> None:
         """In a child process: leave to the parent what is the parent's."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from simpycity_template.driver.connection import Connection
 from simpycity_template.driver.terminate import terminate
 from simpycity_template.driver.traced_cursor import connect_traced
+from simpycity_template.pool.events import Event
 from simpycity_template.pool.owner import Owner
 from simpycity_template.pool.pool import Pool
 from simpycity_template.testing.shared_connection import SharedConnection
@@ -44,7 +45,8 @@ class TransactionPool(Pool):
         owner.connection = connection
         connection.statements = self._events.statements
         self._owners.add(owner)
-        self._events.checked_out(owner, connection)
+        self._events.checkouts += 1
+        self._events.call(Event("checkout", owner, 0.0, connection), connection)
         return connection
 
     def _open_shared(self, owner: Owner) -> SharedConnection:
@@ -53,12 +55,12 @@ class TransactionPool(Pool):
         connection.share(self.name, self.settings.pool_timeout, self._home)
         return connection
 
-    def reset(self, owner: Owner, connection: Connection) -> None:
+    def _reset(self, owner: Owner, connection: Connection) -> None:
         """Undo what ``owner`` wrote and did not commit."""
         assert isinstance(connection, SharedConnection)
         connection.leave(owner)
 
-    def release(self, owner: Owner) -> None:
+    def _put_back(self, owner: Owner) -> None:
         """Take it back."""
         self._owners.discard(owner)
         owner.connection = None

@@ -71,7 +71,7 @@ def acquire(pool, owner):
 
 
 def give_back(pool, connection):
-    """What a checkout does at its end, but for the ROLLBACK."""
+    """What a scope does at its end."""
     if connection.owner is not None:
         pool.release(connection.owner)
 
@@ -434,7 +434,7 @@ def test_ctrl_c_at_any_line_of_taking_a_connection_gives_it_back(make_pool):
         taking = Checkout.acquire.__code__
         sys.settrace(lambda frame, event, arg: at_line if frame.f_code is taking else None)
         try:
-            check_out(pool, begun("taken")).release()
+            pool.release(check_out(pool, begun("taken")))
         except KeyboardInterrupt:
             return True
         finally:
@@ -497,7 +497,7 @@ def test_what_comes_back_in_a_transaction_serves_nobody_else(make_pool):
     pool = make_pool()
     connection = acquire(pool, Owner("interrupted before its ROLLBACK"))
     connection.cursor().execute("SELECT 1")
-    give_back(pool, connection)
+    pool._put_back(connection.owner)
     assert connection.closed
     assert acquire(pool, Owner("next")).get_transaction_status() == TRANSACTION_STATUS_IDLE
 
@@ -626,7 +626,6 @@ def test_a_server_that_became_read_only_is_not_handed_out_again(make_pool, dsn):
     connection = acquire(pool, Owner("a"))
     open_cursor(connection, Cursor).execute("SET default_transaction_read_only = on")
     connection.commit()
-    pool.reset(connection.owner, connection)
     give_back(pool, connection)
     assert connection.closed
     assert not acquire(pool, Owner("b")).closed
@@ -638,7 +637,6 @@ def test_a_server_that_was_read_only_from_the_start_is_kept(make_pool, dsn, monk
     connection = acquire(pool, Owner("a"))
     open_cursor(connection, Cursor).execute("SELECT 1")
     connection.rollback()
-    pool.reset(connection.owner, connection)
     give_back(pool, connection)
     assert acquire(pool, Owner("b")) is connection
 

@@ -79,7 +79,7 @@ def test_two_threads_that_end_one_scope_give_its_connection_back_once(make_manag
             Raw("SELECT 1")()
             # The second comes late: by now another scope has the connection.
             for checkout in checkouts:
-                checkout.release()
+                checkout.pool.release(checkout)
             assert Raw("SELECT 2 AS two")().fetchone()["two"] == 2
             manager.commit()
     assert len(manager.status()) == 1
