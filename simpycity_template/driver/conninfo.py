@@ -7,6 +7,8 @@ from typing import Any
 
 from psycopg2.extensions import parse_dsn
 
+from simpycity_template.process.signals import raised_by_handler
+
 KEEPALIVES = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
 """A connection whose network went away breaks after a minute (30 s, and three probes of 10 s), where the
 system's own default is two hours. So it does while a statement waits for its answer."""
@@ -55,7 +57,9 @@ def of_service(name: str) -> dict[str, str]:
         parser = ConfigParser(interpolation=None, strict=False, delimiters=("=",))
         try:
             parser.read(file, encoding="utf-8")
-        except (OSError, Error, UnicodeError):
+        except (OSError, Error, UnicodeError) as error:
+            if raised_by_handler(error):
+                raise
             continue
         if parser.has_section(name):
             return dict(parser.items(name))

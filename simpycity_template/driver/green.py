@@ -21,6 +21,7 @@ from simpycity_template.driver.terminate import (
     shut_down,
     terminate_deadline,
 )
+from simpycity_template.process.signals import finish, suppress_own
 
 
 def guard_wait() -> None:
@@ -49,9 +50,12 @@ class GuardedWait:
         except BaseException:
             # That of a pooled connection, which has its attributes when it is open.
             if hasattr(connection, "backend_pid"):
-                with suppress(psycopg2.Error, OSError), _meanwhile(_cancel_until, connection):
-                    self._wait(connection)
+                finish(self._end_statement, connection)
             raise
+
+    def _end_statement(self, connection: Any) -> None:
+        with suppress_own(psycopg2.Error, OSError), _meanwhile(_cancel_until, connection):
+            self._wait(connection)
 
 
 @contextmanager

@@ -9,10 +9,11 @@ import os
 import socket
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from simpycity_template.driver.conninfo import told
 from simpycity_template.process import fork
+from simpycity_template.process.signals import suppress_own
 
 _DESCRIPTORS = "/dev/fd"
 _TCP_TABLES = "/proc/self/net/tcp", "/proc/self/net/tcp6"
@@ -41,10 +42,10 @@ def half_made(dsn: str) -> Iterator[None]:
 def _sockets() -> dict[int, int]:
     """The sockets of this process: what each is, by its descriptor."""
     found = {}
-    with suppress(OSError):
+    with suppress_own(OSError):
         for name in os.listdir(_DESCRIPTORS):
             # That of the listing itself is gone.
-            with suppress(OSError):
+            with suppress_own(OSError):
                 status = os.fstat(int(name))
                 if stat.S_ISSOCK(status.st_mode):
                     found[int(name)] = status.st_ino
@@ -53,7 +54,7 @@ def _sockets() -> dict[int, int]:
 
 def _leads_to(descriptor: int, ports: set[str]) -> bool:
     """Whether a socket is connected to PostgreSQL on one of ``ports``, or about to be."""
-    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as copy:
+    with suppress_own(OSError), socket.socket(fileno=os.dup(descriptor)) as copy:
         try:
             peer = copy.getpeername()
         except OSError:
@@ -68,7 +69,7 @@ def _port_in_handshake(descriptor: int) -> str | None:
     """The port to which a TCP socket is being connected, where the system tells (Linux)."""
     inode = str(os.fstat(descriptor).st_ino)
     for table in _TCP_TABLES:
-        with suppress(OSError), open(table, encoding="ascii") as lines:
+        with suppress_own(OSError), open(table, encoding="ascii") as lines:
             for line in lines:
                 fields = line.split()
                 if fields[3] == _SYN_SENT and fields[9] == inode:

@@ -7,12 +7,13 @@ the network swallows the answer. So the statement is cancelled first.
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 import psycopg2
 from psycopg2 import extensions
+
+from simpycity_template.process.signals import finish, suppress_own
 
 if TYPE_CHECKING:
     from simpycity_template.driver.connection import Connection
@@ -39,21 +40,30 @@ def terminate(connection: "Connection", deadline: float | None = None) -> None:
         connection: that no scope uses any more.
         deadline: when to close it all the same, ``terminate_deadline()`` by default.
     """
-    deadline = deadline or terminate_deadline()
-    has_lock = False
+    # In a destructor, or a signal's handler, that has interrupted a statement of this thread.
+    has_lock = _has_lock(connection)
+    finish(_terminate, connection, deadline or terminate_deadline(), has_lock)
+
+
+def _terminate(connection: "Connection", deadline: float, had_lock: bool) -> None:
     try:
-        with suppress(psycopg2.Error, OSError):
-            has_lock = _cancel_and_lock(connection, deadline)
-            if has_lock:
+        with suppress_own(psycopg2.Error, OSError):
+            if had_lock or _cancel_and_lock(connection, deadline):
                 _cancel_copy(connection, deadline)
-        with suppress(psycopg2.Error, OSError):
+        with suppress_own(psycopg2.Error, OSError):
             # A thread that still waits for an answer finds the end of the stream. libpq can send
             # its Terminate message all the same.
             shut_down(connection, socket.SHUT_RD)
         connection.close()
     finally:
-        if has_lock:
+        # Whatever interrupted the step in which it was taken.
+        while not had_lock and _has_lock(connection):
             connection.lock.release()
+
+
+def _has_lock(connection: "Connection") -> bool:
+    """Whether this thread has it."""
+    return bool(connection.lock._is_owned())  # type: ignore[attr-defined]
 
 
 def _cancel_and_lock(connection: "Connection", deadline: float) -> bool:
@@ -103,7 +113,7 @@ def cancel(
 def _server_answers(connection: "Connection", deadline: float) -> bool:
     """Whether the server answers a new client, here one that connects and asks for nothing."""
     with (
-        suppress(OSError),
+        suppress_own(OSError),
         _socket(connection) as ours,
         socket.socket(ours.family) as trial,
     ):

@@ -25,7 +25,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,7 @@ from psycopg2.extensions import connection, libpq_version, make_dsn
 from simpycity_template.embedded import keeper
 from simpycity_template.embedded.home import open_home
 from simpycity_template.embedded.owned import Folder
+from simpycity_template.process.signals import raised_by_handler, suppress_own
 
 VERSION = "18"
 SUPERUSER = "postgres"
@@ -101,6 +102,8 @@ def dsn(directory: str | os.PathLike[str], database: str) -> str:
             info = link.info
             return make_dsn(host=info.host, port=info.port, dbname=database, **server.here)
     except OSError as error:
+        if raised_by_handler(error):
+            raise
         raise EmbeddedServerError(
             f"The embedded PostgreSQL cannot use {error.filename or server.home}: "
             f"{error.strerror}. Change the permissions there, or name another directory in "
@@ -272,7 +275,7 @@ class _Server:
             "--pgdata=cluster", "--log=log", f"--options={options}",
         )  # fmt: skip
         if done.returncode:
-            with suppress(OSError):
+            with suppress_own(OSError):
                 # Unless it is in use: the server may only be slow. "." is never removed.
                 os.rmdir(folder)
             written = self._written()[before:]
@@ -363,7 +366,9 @@ class _Server:
                 and process.uids().real == self.options.get("user", os.geteuid())
                 and self.cluster.samefile(process.cwd())
             )
-        except (psutil.Error, OSError):
+        except (psutil.Error, OSError) as error:
+            if raised_by_handler(error):
+                raise
             return False
 
     def _socket_folder(self) -> str:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import psycopg2
 
+from simpycity_template.process.signals import raised_by_handler
+
 
 def password_of(command: str | Callable[[], str], timeout: float) -> str:
     """Ask for the password of a connection that is about to be opened.
@@ -37,6 +39,8 @@ def _printed(command: str, timeout: float) -> str:
     except subprocess.TimeoutExpired:
         raise _failed(f"took longer than {timeout:g} s (pool_timeout)") from None
     except (OSError, ValueError) as error:
+        if raised_by_handler(error):
+            raise
         raise _failed(f"cannot be run: {error}") from None
     if done.returncode:
         said = done.stderr.strip().splitlines()
@@ -48,6 +52,8 @@ def _returned(function: Callable[[], str]) -> str:
     try:
         answer = function()
     except Exception as error:
+        if raised_by_handler(error):
+            raise
         raise _failed(f"raised {type(error).__name__}: {error}") from error
     if not isinstance(answer, str):
         raise _failed(f"returned a value of type {type(answer).__name__} instead of a text")

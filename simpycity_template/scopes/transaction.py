@@ -9,6 +9,7 @@ import psycopg2
 
 from simpycity_template.driver.merged_begin import ensure_transaction
 from simpycity_template.pool.call_site import application_line, described
+from simpycity_template.process.signals import finish
 from simpycity_template.scopes.checkout import Checkout
 
 log = logging.getLogger("simpycity_template")
@@ -48,7 +49,7 @@ def _whole(checkout: Checkout, forgiving: bool) -> Iterator[None]:
         else:
             checkout.commit()
     except BaseException:
-        checkout.rollback()
+        finish(checkout.rollback)
         raise
 
 
@@ -65,7 +66,11 @@ def _savepoint(checkout: Checkout) -> Iterator[None]:
         checkout.link.run(f"RELEASE {savepoint}")
     except BaseException:
         if checkout.connection is not None and not checkout.released:
-            # Where the connection broke, check() raises in the outer blocks.
-            with suppress(psycopg2.Error):
-                checkout.link.run(f"ROLLBACK TO {savepoint}")
+            finish(_roll_back_to, checkout, savepoint)
         raise
+
+
+def _roll_back_to(checkout: Checkout, savepoint: str) -> None:
+    # Where the connection broke, check() raises in the outer blocks.
+    with suppress(psycopg2.Error):
+        checkout.link.run(f"ROLLBACK TO {savepoint}")

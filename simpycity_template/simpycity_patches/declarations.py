@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
+from simpycity_template.process.signals import raised_by_handler
+
 _declared: "weakref.WeakSet[Any]" = weakref.WeakSet()
 
 
@@ -54,7 +56,9 @@ def _line(module: ModuleType, name: str) -> int:
     """The first line of a module that gives a name its value; 1 where its source has none."""
     try:
         source = inspect.getsource(module)
-    except (OSError, TypeError):
+    except (OSError, TypeError) as error:
+        if raised_by_handler(error):
+            raise
         return 1
     found = re.search(rf"(?m)^[ \t]*{re.escape(name)}\b[^=\n]*=", source)
     return source.count("\n", 0, found.start()) + 1 if found else 1

@@ -58,6 +58,10 @@ class Turn:
         """As that of ``threading.RLock``."""
         self._changed.release()
 
+    def _is_owned(self) -> bool:
+        """As that of ``threading.RLock``."""
+        return self._changed._is_owned()  # type: ignore[attr-defined]
+
     def __enter__(self) -> None:
         if not self._acquire(self._is_mine, self._timeout):
             raise self._timed_out()

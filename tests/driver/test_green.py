@@ -13,11 +13,17 @@ from psycopg2 import extensions
 from simpycity.core import Raw
 from support import PATIENCE, until
 
+from simpycity_template.driver.terminate import cancel
+
 sleep = Raw("SELECT pg_sleep(1000)")
 
 
 class Interrupted(Exception):
     """What ends a wait, as the timeout of a greenlet does."""
+
+
+class Limit(TimeoutError):
+    """An error that a call could raise, too."""
 
 
 class Callback:
@@ -83,6 +89,22 @@ def test_a_statement_whose_wait_is_interrupted_ends_on_the_server(
     thread.join()
     with manager.scope("next"):
         assert Raw("SELECT 1 AS one")().fetchone()["one"] == 1
+
+
+def test_so_it_does_where_a_second_interrupt_comes_meanwhile_and_that_goes_on(
+    make_manager, callback, active, dsn, monkeypatch
+):
+    def late(*args):
+        until(lambda: not callback.interrupts)
+        return cancel(*args)
+
+    monkeypatch.setattr("simpycity_template.driver.green.cancel", late)
+    with make_manager().scope("greenlet"):
+        Raw("SELECT 1")()
+        callback.interrupts = [Limit(), Interrupted()]
+        with pytest.raises(Limit):
+            sleep()
+        assert active(dsn) == 0
 
 
 def test_where_the_server_does_not_answer_either_the_wait_ends_all_the_same(

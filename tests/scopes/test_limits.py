@@ -1,0 +1,256 @@
+"""A time limit that a signal raises goes on at each moment of what opens, ends and closes, whatever its class.
+
+A ``TimeoutError`` is an ``OSError``, and an application's limit may be any other error that a call could
+raise, too. What is under way is finished first.
+"""
+
+import ctypes
+import signal
+import socket
+import sys
+import threading
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import count
+from queue import SimpleQueue
+
+import psycopg2
+import pytest
+from simpycity.core import Raw
+from support import PATIENCE, backend, end_session, in_use, until
+
+from simpycity_template.driver import conninfo
+from simpycity_template.driver.state import ACTIVE
+from simpycity_template.driver.terminate import terminate
+from simpycity_template.pool.password import password_of
+from simpycity_template.process.signals import suppress_own
+
+
+class Limit(TimeoutError):
+    """As those of whoever takes Python's own class for a time limit."""
+
+
+def limit(number, frame):
+    raise Limit("time limit")
+
+
+class Callable:
+    def __call__(self, number, frame):
+        limit(number, frame)
+
+    def method(self, number, frame):
+        limit(number, frame)
+
+
+HANDLERS = [limit, Callable(), Callable().method, partial(limit)]
+
+
+@pytest.fixture(autouse=True)
+def handler():
+    before = signal.signal(signal.SIGUSR1, limit)
+    yield
+    signal.signal(signal.SIGUSR1, before)
+
+
+def arrive():
+    signal.raise_signal(signal.SIGUSR1)
+
+
+@contextmanager
+def limit_at(number, files, since, raised):
+    """A block in which a limit arrives at that of the moments in ``files`` where Python may raise one.
+
+    These are the beginning of a function and the return of a built-in one; those before the function
+    ``since`` do not count.
+    """
+    passed, begun = count(), not since
+
+    def profile(frame, event, argument):
+        nonlocal begun
+        begun = begun or frame.f_code.co_name == since
+        if (
+            begun
+            and event in ("call", "c_return")
+            and frame.f_code.co_filename.endswith(files)
+            # Python lets nothing come between a lock and its block.
+            and getattr(argument, "__name__", "") != "__enter__"
+            and next(passed) == number
+        ):
+            raised.append(frame)
+            arrive()
+
+    sys.setprofile(profile)
+    try:
+        yield
+    finally:
+        sys.setprofile(None)
+
+
+def at_each_moment(work, *files, since=""):
+    """Do ``work(block)`` once for each moment in its ``block``, with a limit then; yield after each."""
+    for number in count():
+        raised = []
+        try:
+            work(partial(limit_at, number, files, since, raised))
+        except Limit:
+            yield number
+        else:
+            assert not raised, f"the limit was dropped in {raised}"
+            assert number > 3, "nothing was seen"
+            return
+
+
+@pytest.fixture
+def is_gone(witness):
+    """Whether a session is."""
+
+    def is_gone(session):
+        with witness.cursor() as cursor:
+            cursor.execute("SELECT FROM pg_stat_activity WHERE pid = %s", [session])
+            return cursor.rowcount == 0
+
+    return is_gone
+
+
+def test_while_a_broken_connection_is_closed_at_the_end_of_its_scope(manager, witness):
+    def work(block):
+        with manager.scope("task"):
+            end_session(witness, backend())
+            scope = manager.scopes.current()
+            with block():
+                scope.close()
+
+    for _ in at_each_moment(work, "terminate.py", "pool.py", "tables.py", "scope.py"):
+        assert manager.status() == []
+
+
+def test_while_a_broken_idle_connection_is_replaced(make_manager, witness):
+    manager = make_manager(pool_size=1, max_overflow=0, pool_timeout=0)
+
+    def work(block):
+        with manager.scope("before"):
+            session = backend()
+        end_session(witness, session)
+        with manager.scope("task"), block():
+            Raw("SELECT 1")()
+
+    for _ in at_each_moment(work, "terminate.py", "half_made.py", "pool.py"):
+        assert in_use(manager) == []
+
+
+def test_while_a_connection_is_closed_that_another_thread_uses(manager, is_gone):
+    connections = SimpleQueue()
+
+    def use():
+        with manager.scope("other"), pytest.raises(psycopg2.Error):
+            backend()
+            connections.put(manager.checked_out(manager.handle()).link)
+            Raw("SELECT pg_sleep(1000)")()
+
+    def work(block):
+        thread = threading.Thread(target=use)
+        thread.start()
+        connection = connections.get(timeout=PATIENCE)
+        sessions.append(connection.backend_pid)
+        until(lambda: connection.get_transaction_status() == ACTIVE)
+        try:
+            with block():
+                terminate(connection)
+        finally:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
+    sessions = []
+    # Before that nothing was begun, and whoever calls it does that again.
+    for _ in at_each_moment(work, "terminate.py", since="_terminate"):
+        # Its server goes on with nothing.
+        until(lambda: is_gone(sessions[-1]))
+
+
+@pytest.fixture
+def add(manager):
+    Raw("CREATE TABLE added (n int)")()
+    manager.commit()
+    manager.cleanup()
+    return Raw("INSERT INTO added VALUES (%s)", ["n"])
+
+
+added = Raw("SELECT array_agg(n) FROM added")
+
+
+def test_while_a_transaction_block_is_rolled_back_of_which_nothing_is_committed_later(manager, add):
+    def work(block):
+        with manager.scope("task"):
+            try:
+                with block(), suppress(ZeroDivisionError), manager.transaction():
+                    add(1)
+                    raise ZeroDivisionError
+            finally:
+                manager.commit()
+
+    for _ in at_each_moment(
+        work, "transaction.py", "checkout.py", "transactions.py", since="rollback"
+    ):
+        assert added().fetchone()[0] is None
+
+
+def test_while_a_savepoint_is_rolled_back_of_which_nothing_is_committed_later(manager, add):
+    def work(block):
+        with manager.transaction():
+            try:
+                with block(), suppress(ZeroDivisionError), manager.transaction():
+                    add(1)
+                    raise ZeroDivisionError
+            except Limit as error:
+                goes_on = error
+            else:
+                goes_on = None
+        if goes_on:
+            raise goes_on
+
+    for _ in at_each_moment(work, "transaction.py", "transactions.py", since="_roll_back_to"):
+        assert added().fetchone()[0] is None
+
+
+@pytest.mark.parametrize("handler", HANDLERS, ids=repr)
+def test_whatever_the_handler_is(handler):
+    signal.signal(signal.SIGUSR1, handler)
+    with pytest.raises(Limit), suppress_own(OSError):
+        arrive()
+
+
+def test_and_one_that_another_thread_throws():
+    thread = ctypes.c_ulong(threading.get_ident())
+    with pytest.raises(TimeoutError), suppress_own(OSError):
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(TimeoutError))
+        for _ in range(1000):
+            pass
+
+
+def test_but_no_error_of_the_call_itself():
+    with suppress_own(OSError), socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.settimeout(0.001)
+        other.bind(one.getsockname())
+
+
+def test_while_a_service_file_is_read(tmp_path, monkeypatch):
+    (tmp_path / "services").write_text("[wiki]\nhost=here\n")
+    monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "services"))
+    monkeypatch.setattr(conninfo.ConfigParser, "read", lambda *args, **named: arrive())
+    with pytest.raises(Limit):
+        conninfo.of_service("wiki")
+
+
+def test_while_a_password_is_asked_for():
+    with pytest.raises(Limit):
+        password_of(arrive, 60)
+
+
+@pytest.mark.process
+def test_while_the_command_runs_that_prints_it():
+    killer = (
+        f"{sys.executable} -c 'import os, signal; os.kill(os.getppid(), signal.SIGUSR1); input()'"
+    )
+    with pytest.raises(Limit):
+        password_of(killer, 60)
