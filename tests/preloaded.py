@@ -166,6 +166,12 @@ def serve(link: socket.socket) -> list[str]:
     """Fork a process for each command that is asked for; return its arguments in that process."""
     for name in LOADED:
         import_module(name)
+    import pkg_resources
+
+    # It reads what each distribution requires and offers, and keeps it.
+    pkg_resources.require("simpycity_template")
+    for distribution in pkg_resources.working_set:
+        distribution.get_entry_map()
     # Else each command touches all that was loaded when it collects garbage at its end: most of its time.
     gc.freeze()
     # Nobody waits for those that wait for the commands.
