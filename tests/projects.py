@@ -76,35 +76,20 @@ def change(file: Path, setting: str, value: str) -> None:
 
 
 @contextmanager
-def served(
-    project: Path, ini: str = "development.ini", *options: str, python: Path | None = None
-) -> Iterator[str]:
+def served(project: Path, ini: str = "development.ini", *options: str) -> Iterator[str]:
     """Serve a project while the block runs, and yield its address.
 
     Arguments:
         project: its folder.
         ini: the configuration file in it.
         options: of paster serve.
-        python: the interpreter; else one that has loaded Pylons already.
     """
     port = free_port()
     change(project / ini, "port", str(port))
     address = f"http://127.0.0.1:{port}"
     log = project / "serve.log"
-    command = [PASTER, "serve", *options, ini]
     with log.open("w") as output, open(os.devnull) as nothing:
-        server: subprocess.Popen[bytes] | Command
-        if python is None:
-            server = start(*command, cwd=project, input=nothing, output=output)
-        else:
-            server = subprocess.Popen(
-                [python, *command],
-                cwd=project,
-                stdin=nothing,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        server = start(PASTER, "serve", *options, ini, cwd=project, input=nothing, output=output)
         try:
             until(lambda: answers(address) or server.poll() is not None)
             assert server.poll() is None, log.read_text()

@@ -17,7 +17,6 @@ import pytest
 from pages import blocks
 from projects import (
     ENGINES,
-    PASTER,
     Visitor,
     change,
     create,
@@ -372,9 +371,11 @@ class TestCommands:
         assert "helloworld 200 1" in done.stdout, done.stdout + done.stderr
 
     @pytest.mark.parametrize("engine", ENGINES)
-    @pytest.mark.process
-    def test_without_the_example_the_projects_own_tests_pass(self, tmp_path, engine):
-        project = create(tmp_path, "Plain", f"template_engine={engine}", "example=False")
+    def test_without_the_example_the_projects_own_tests_pass(self, tmp_path, server, engine):
+        dsn = f"dsn={server.create_database()}"
+        project = create(tmp_path, "Plain", f"template_engine={engine}", "example=False", dsn)
+        of_tests = parse_dsn(server.create_database())["dbname"]
+        change(project / "test.ini", "simpycity.database", of_tests)
         tests = python("-m", "pytest", "-q", cwd=project)
         assert "3 passed" in tests.stdout, tests.stdout
 
@@ -568,48 +569,6 @@ class TestProduction:
         assert "secret" not in page
         assert "Traceback" not in page
         assert "the secret of the house" in (production / "serve.log").read_text()
-
-    def test_a_wheel_runs_elsewhere_on_an_ordinary_postgresql(self, project, tmp_path, dsn):
-        built = run(
-            sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
-            ".", cwd=project,
-        )  # fmt: skip
-        assert built.returncode == 0, built.stderr
-        (wheel,) = project.glob("*.whl")
-        elsewhere = tmp_path / "elsewhere"
-        bin = install(elsewhere, wheel)
-        shutil.rmtree(project)
-
-        def command(*arguments):
-            done = run(str(bin / "python"), PASTER, *arguments, cwd=elsewhere)
-            assert done.returncode == 0, done.stdout + done.stderr
-
-        command("make-config", "HelloWorld", "production.ini")
-        change(elsewhere / "production.ini", "simpycity.dsn", dsn)
-        command("setup-app", "production.ini")
-        with served(elsewhere, "production.ini", python=bin / "python") as address:
-            visitor = Visitor(address)
-            assert "HelloWorld is running" in visitor.get("/")
-            visitor.get("/notes")
-            visitor.post("/notes", title="Elsewhere", **visitor.token())
-            assert "<h2>Elsewhere</h2>" in visitor.text
-
-
-def install(folder, wheel):
-    """Install a wheel into a new environment that has this one's libraries, and no project."""
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
-    python = folder / "bin/python"
-    (site_packages,) = folder.glob("lib/python*/site-packages")
-    here = Path(pytest.__file__).parent.parent
-    (site_packages / "here.pth").write_text(f"import site; site.addsitedir({str(here)!r})\n")
-    subprocess.run(
-        [
-            Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--no-deps",
-            "--no-index", "--python", python, wheel,
-        ],
-        check=True,
-    )  # fmt: skip
-    return folder / "bin"
 
 
 BOTH = """
