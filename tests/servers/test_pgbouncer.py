@@ -115,9 +115,9 @@ def crowd(probe, settings, scopes):
 
 def test_five_hundred_threads_share_ten_connections_a_transaction_at_a_time(server):
     with bouncer(server, "transaction") as probe:
-        most = crowd(probe, settings_for(probe), scopes=6)
+        most = crowd(probe, settings_for(probe), scopes=2)
         assert 1 < most <= SERVER_CONNECTIONS
-        assert probe.rows() == {"kept": PROCESSES * THREADS * 3}
+        assert probe.rows() == {"kept": PROCESSES * THREADS}
 
 
 def test_five_hundred_threads_share_ten_connections_a_scope_at_a_time(server):
