@@ -63,6 +63,7 @@ that fails when the promise is broken. A test in tests/test_docs.py checks that 
         simpycity_patches/cursor.py: ScopedCursor.execute()
         tests/scopes/test_stack.py: test_gives_an_error_to_each_later_statement()
         tests/scopes/test_stack.py: test_gives_an_error_to_a_cursor_that_was_opened_before()
+        tests/scopes/test_ends_meanwhile.py: test_a_cursor_that_is_opened_late_sends_nothing()
 14  What is prepared at connect lasts as long as the connection.
         driver/session.py: Session.restore()
         tests/driver/test_session.py: test_the_encoding_lasts()

@@ -107,7 +107,10 @@ class LostWrites:
             return
         # What psycopg2 itself has begun it has to end itself: one round trip more.
         end = "ROLLBACK" if connection.autocommit else ""
-        with suppress(psycopg2.Error):
+        with suppress(psycopg2.Error), connection.lock:
+            if connection.owner is not None:
+                # Another thread has given it back already, and this is the work of the next owner.
+                return
             connection.run(f"{_COUNT};\n{flushing(connection, end)}")
         for notice in reversed(connection.notices):
             _, _, changed = notice.partition(_MARK)

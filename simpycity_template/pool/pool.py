@@ -160,18 +160,22 @@ class Pool(Tables):
             owner: of a connection, of permission to open one, or of a place in the queue.
             for_good: the owner takes no other connection in its place.
         """
-        owner.released = for_good
+        process = os.getpid()
+        # From here on nothing is called until the connection has no owner: another thread may give
+        # back what this one has, too, and then the next owner must not lose it.
         connection = owner.connection
         if connection is None:
+            owner.released = for_good
             self._put_back(owner)
             return
-        # In a child of fork() the stacks of other threads are freed before any hook is called.
-        if connection.process != os.getpid():
+        if connection.process != process:
+            # In a child of fork() the stacks of other threads are freed before any hook is called.
             return
         try:
             # Before the ROLLBACK: from here on cursors of the scope are refused, also in other
             # threads, and what they sent before is rolled back. Nor is anything cancelled any more.
             connection.owner = None
+            owner.released = for_good
             if connection.cancelling:
                 connection.wait_until_cancelled()
             if connection.closed:
@@ -204,10 +208,12 @@ class Pool(Tables):
         ):
             connection.expires = 0.0
         if self._discards:
-            connection.discard()
-            # What they have set of the session is gone, too.
-            self._events.call(Event("connect", owner, 0.0, connection), connection)
-            self._prepared(connection)
+            with connection.lock:
+                if connection.owner is None:
+                    connection.discard()
+                    # What they have set of the session is gone, too.
+                    self._events.call(Event("connect", owner, 0.0, connection), connection)
+                    self._prepared(connection)
 
     def renew(self, settings: Settings) -> None:
         """Log in anew for each connection from now on; what is in use is finished with.

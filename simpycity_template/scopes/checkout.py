@@ -50,18 +50,22 @@ class Checkout(Owner):
         Raises:
             PoolTimeout: none became free within ``pool_timeout`` seconds.
             psycopg2.OperationalError: the server cannot be reached.
+            TransactionLost: the scope was ended in another thread meanwhile.
         """
         self.pool = pool
         self.outcome = scope.outcome
         try:
             self.link = pool.acquire(self)
             scope.checkouts[handle.key] = self
+            if scope.ended:
+                # In another thread, which perhaps has not seen this checkout among the scope's.
+                raise scope.ended_error()
         except BaseException:
             pool.release(self, for_good=False)
             raise
 
     def replace(self, pool: Pool, scope: "Scope", handle: Any) -> None:
-        """Take another connection where it broke while no transaction was open.
+        """Take another connection where it was given back, or broke while no transaction was open.
 
         Raises:
             TransactionLost: one was open.
@@ -96,53 +100,71 @@ class Checkout(Owner):
 
     def begin(self) -> None:
         """Begin a transaction; in autocommit mode alone is anything sent."""
-        self.check_not_released()
         link = self.link
-        if commit_outcome.commits_each_statement(link):
-            link.run("BEGIN")
-            link.state = BY_HAND
+        with link.lock:
+            self.check_not_released()
+            if commit_outcome.commits_each_statement(link):
+                link.run("BEGIN")
+                link.state = BY_HAND
 
     def commit(self) -> None:
         """Commit.
 
         Raises:
-            TransactionLost: the connection broke before; nothing was committed.
+            TransactionLost: the connection broke before, or was given back; nothing was committed.
             psycopg2.errors.TransactionResolutionUnknown: it broke during COMMIT.
             psycopg2.errors.InFailedSqlTransaction: a statement had failed; PostgreSQL would
                 answer this COMMIT with a silent ROLLBACK.
         """
+        self.check_not_released()
         self.check()
         if self.link.closed:
             return
-        if self.failed():
-            raise errors.InFailedSqlTransaction(
-                "a statement of this transaction failed, so it cannot be committed: "
-                "call rollback(), then begin again"
-            )
-        self.link.commit()
+        with self.link.lock:
+            # Once more: by now another scope may have the connection.
+            self.check_not_released()
+            if self.failed():
+                raise errors.InFailedSqlTransaction(
+                    "a statement of this transaction failed, so it cannot be committed: "
+                    "call rollback(), then begin again"
+                )
+            self.link.commit()
 
     def rollback(self) -> None:
         """Roll back; never fails, because a broken connection has nothing to roll back."""
-        # Once given back, the connection may be another scope's.
         if self.connection is None or self.released:
             return
         try:
-            self.link.rollback()
+            with self.link.lock:
+                # By now another scope may have the connection.
+                if not self.released:
+                    self.link.rollback()
         except psycopg2.Error:
             self.link.close()
-        if self.link.closed:
+        if self.link.closed and not self.released:
             self.pool.release(self, for_good=False)
 
     def failed(self) -> bool:
         """Whether a statement of the transaction has failed."""
         return bool(self.link.get_transaction_status() == FAILED)
 
+    def run(self, sql: str) -> None:
+        """Execute a statement that is part of a ``transaction()`` block.
+
+        Raises:
+            TransactionLost: the connection was given back.
+            psycopg2.Error: the server refused it.
+        """
+        with self.link.lock:
+            self.check_not_released()
+            self.link.run(sql)
+
     def check_not_released(self) -> None:
         """Raise ``TransactionLost`` where the connection was given back."""
         if self.released:
             raise TransactionLost(
-                "the connection of this transaction() block was given back before its end, by "
-                "cleanup() or close() or in a fork: nothing was committed"
+                "the connection of this transaction was given back before its end, by cleanup() or "
+                "close(), in another thread or in a fork: nothing was committed"
             )
 
     def refuse_inside_block(self, name: str) -> None:

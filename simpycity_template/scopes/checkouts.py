@@ -58,7 +58,7 @@ class Checkouts:
                 handle.taken = checkout
             if nested or len(scope.checkouts) > 1:
                 self_waits.watch(self.scopes.owners(), scope.thread)
-        elif checkout.link.closed:
+        elif checkout.released or checkout.link.closed:
             checkout.replace(self.current.pool or self.current.begin(), scope, handle)
         return checkout
 
@@ -92,8 +92,6 @@ class Checkouts:
         del stack
         checkout = checkouts.get(handle.key)
         if checkout is not None:
-            try:
-                checkout.pool.release(checkout)
-            finally:
-                # Only now, so that an exception which arrives before leaves it to the scope.
-                checkouts.pop(handle.key, None)
+            checkout.pool.release(checkout)
+            # Only now, so that an exception which arrives before leaves it to the scope.
+            checkouts.pop(handle.key, None)

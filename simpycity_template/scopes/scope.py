@@ -52,7 +52,7 @@ class Scope:
             # A transaction() block may outlive its handle.
             if key() is None and not checkout.depth:
                 checkout.pool.release(checkout)
-                del self.checkouts[key]
+                self.checkouts.pop(key, None)
 
     def end(self) -> None:
         """Close it for good. Work that still goes on in it gets ``TransactionLost``."""

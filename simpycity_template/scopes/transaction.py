@@ -56,14 +56,15 @@ def _whole(checkout: Checkout, forgiving: bool) -> Iterator[None]:
 @contextmanager
 def _savepoint(checkout: Checkout) -> Iterator[None]:
     savepoint = f"simpycity_template_{checkout.depth}"
-    checkout.check_not_released()
-    ensure_transaction(checkout.link)
-    checkout.link.run(f"SAVEPOINT {savepoint}")
+    with checkout.link.lock:
+        checkout.check_not_released()
+        ensure_transaction(checkout.link)
+        checkout.run(f"SAVEPOINT {savepoint}")
     try:
         yield
         checkout.check_not_released()
         checkout.check()
-        checkout.link.run(f"RELEASE {savepoint}")
+        checkout.run(f"RELEASE {savepoint}")
     except BaseException:
         if checkout.connection is not None and not checkout.released:
             finish(_roll_back_to, checkout, savepoint)
@@ -73,4 +74,4 @@ def _savepoint(checkout: Checkout) -> Iterator[None]:
 def _roll_back_to(checkout: Checkout, savepoint: str) -> None:
     # Where the connection broke, check() raises in the outer blocks.
     with suppress(psycopg2.Error):
-        checkout.link.run(f"ROLLBACK TO {savepoint}")
+        checkout.run(f"ROLLBACK TO {savepoint}")

@@ -58,7 +58,7 @@ def locked(cursor: Any, call: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     connection = connection_of(cursor)
     with connection.lock:
         # Only now: who had the lock before may have ended the scope.
-        if connection.owner is not owner:
+        if owner.released or owner.connection is not connection:
             raise _ended_error(owner)
         try:
             return call(cursor, *args, **kwargs)
@@ -160,7 +160,7 @@ class ScopedCursor:
                     break
         with connection.lock:
             # Only now: who had the lock before may have ended the scope.
-            if connection.owner is not owner:
+            if owner.released or owner.connection is not connection:
                 raise _ended_error(owner)
             try:
                 if connection.statements is None:
@@ -219,18 +219,19 @@ class ScopedCursor:
             return
         connection = connection_of(self)
         with connection.lock:
-            if connection.owner is owner:
+            if owner.connection is connection and not owner.released:
                 _plain.close(self)
 
 
-def open_cursor(link: Any, factory: Any, callback: Any = None) -> Any:
+def open_cursor(checkout: Any, factory: Any, callback: Any = None) -> Any:
     """Open a cursor.
 
     Arguments:
-        link: the connection.
+        checkout: whose connection it is of. It can be used only as long as the checkout has that.
         factory: its class; where that is not Simpycity's, it may be used at any time.
         callback: each row is passed to it.
     """
+    link = checkout.link
     if not getattr(factory, "merges_begin", False):
         cursor = (link.proxy or link).cursor(cursor_factory=factory)
     else:
@@ -241,6 +242,8 @@ def open_cursor(link: Any, factory: Any, callback: Any = None) -> Any:
         else:
             # As psycopg2's cursor() does it in the end.
             cursor = factory(link)
+        # The connection may have another owner by now.
+        cursor.owner = checkout
     if callback:
         cursor.callback = callback
     return cursor
@@ -248,7 +251,7 @@ def open_cursor(link: Any, factory: Any, callback: Any = None) -> Any:
 
 def execute(
     handle: Any,
-    link: Any,
+    checkout: Any,
     query: Any,
     arguments: Any,
     factory: Any = Cursor,
@@ -260,14 +263,14 @@ def execute(
 
     Arguments:
         handle: that has the connection.
-        link: the connection; None where the handle has no manager.
+        checkout: its checkout; None where the handle has no manager.
         query, arguments: as psycopg2 takes them.
         factory, callback: as those of ``Handle.cursor()``.
     """
-    if link is None:
+    if checkout is None:
         cursor = handle.cursor(cursor_factory=factory, callback=callback)
     else:
-        cursor = open_cursor(link, factory, callback)
+        cursor = open_cursor(checkout, factory, callback)
     try:
         cursor.execute(query, arguments)
     except psycopg2.OperationalError:

@@ -165,10 +165,14 @@ class ManagedHandle:
             return _stock["cursor"](
                 self, *args, cursor_factory=factory, callback=callback, **kwargs
             )
-        link = self.manager.checkout(self).link
+        checkout = self.manager.checkout(self)
         if not (args or kwargs):
-            return open_cursor(link, factory, callback)
+            return open_cursor(checkout, factory, callback)
+        link = checkout.link
         cursor = (link.proxy or link).cursor(*args, cursor_factory=factory, **kwargs)
+        if getattr(factory, "merges_begin", False):
+            # As in open_cursor().
+            cursor.owner = checkout
         if callback:
             cursor.callback = callback
         return cursor
@@ -179,7 +183,7 @@ class ManagedHandle:
 
         Where the connection broke before the statement was sent, it is sent on another one.
         """
-        execute(self, self.manager.checkout(self).link, query, vars)
+        execute(self, self.manager.checkout(self), query, vars)
 
     @_unless_stock
     def begin(self: Any) -> None:

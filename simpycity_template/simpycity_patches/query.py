@@ -116,19 +116,19 @@ class Query:
         arguments = call_list or _no_arguments(query)
         if handle is None:
             handle = _handle(self)
-        manager, link = getattr(handle, "manager", None), None
+        manager, checkout = getattr(handle, "manager", None), None
         if manager is not None:
-            link = manager.checkout(handle).link
+            checkout = manager.checkout(handle)
             if call_list and not self.takes_all:
                 for value in call_list:
                     if type(value) not in PLAIN:
                         sent = (extra_opt or {}).get("sent") or Sent(len(call_list))
-                        arguments = by_parameters(self, link, call_list, sent)
-                        # It may have broken.
-                        link = manager.checkout(handle).link
+                        arguments = by_parameters(self, checkout.link, call_list, sent)
+                        # Its connection may have broken.
+                        checkout = manager.checkout(handle)
                         break
         try:
-            return execute(handle, link, query, arguments, self.cursor_factory, callback)
+            return execute(handle, checkout, query, arguments, self.cursor_factory, callback)
         except NO_SUCH_FUNCTION as error:
             forget_parameters(self)
             say_which(self, error, handle)

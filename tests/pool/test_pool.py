@@ -624,7 +624,7 @@ def test_who_queries_in_the_middle_of_the_bookkeeping_gets_an_error(make_pool):
 def test_a_server_that_became_read_only_is_not_handed_out_again(make_pool, dsn):
     pool = make_pool()
     connection = acquire(pool, Owner("a"))
-    open_cursor(connection, Cursor).execute("SET default_transaction_read_only = on")
+    Cursor(connection).execute("SET default_transaction_read_only = on")
     connection.commit()
     give_back(pool, connection)
     assert connection.closed
@@ -635,7 +635,7 @@ def test_a_server_that_was_read_only_from_the_start_is_kept(make_pool, dsn, monk
     monkeypatch.setenv("PGOPTIONS", "-c default_transaction_read_only=on")
     pool = make_pool()
     connection = acquire(pool, Owner("a"))
-    open_cursor(connection, Cursor).execute("SELECT 1")
+    Cursor(connection).execute("SELECT 1")
     connection.rollback()
     give_back(pool, connection)
     assert acquire(pool, Owner("b")) is connection
@@ -772,9 +772,9 @@ def test_what_an_agent_returns_for_a_connection_makes_the_cursors(dsn):
         return Proxy(psycopg2.connect(dsn, **options))
 
     pool = Pool("test pool", Settings(dsn=dsn), connect)
-    owner = Owner("a")
-    connection = pool.acquire(owner)
-    with open_cursor(connection, Cursor) as cursor:
+    owner = Checkout("a")
+    connection = owner.link = pool.acquire(owner)
+    with open_cursor(owner, Cursor) as cursor:
         cursor.execute("SELECT 1")
     assert seen == [Cursor]
     assert not connection.handed_out

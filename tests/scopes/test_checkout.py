@@ -1,6 +1,9 @@
 """A checkout gives back what it has, whatever arrives meanwhile, and lets that go on."""
 
+import os
 import signal
+import sys
+from itertools import count
 
 import pytest
 from simpycity.core import Raw
@@ -8,6 +11,8 @@ from support import calls_of, in_use, until
 
 from simpycity_template.driver.connection import Connection
 from simpycity_template.middleware import ManagerMiddleware
+from simpycity_template.pool.pool import Pool
+from simpycity_template.scopes.checkouts import Checkouts
 
 
 class SoftTimeLimit(Exception):
@@ -85,6 +90,32 @@ def test_two_threads_that_end_one_scope_give_its_connection_back_once(make_manag
     assert len(manager.status()) == 1
 
 
+def test_two_threads_that_end_one_scope_at_once_leave_the_next_scope_alone(
+    make_manager, monkeypatch
+):
+    manager = make_manager(pool_size=1, max_overflow=0)
+    transaction, seen = Raw("SELECT txid_current() AS number"), []
+    block, next_scope = manager.scope("shared"), manager.scope("next")
+    block.__enter__()
+    Raw("SELECT 1")()
+    (checkout,) = manager.scopes.current().checkouts.values()
+    getpid = os.getpid
+
+    def meanwhile():
+        # The other thread ends the scope as a whole, and the next scope gets the connection.
+        monkeypatch.undo()
+        checkout.pool.release(checkout)
+        next_scope.__enter__()
+        seen.append(transaction().fetchone()["number"])
+        return getpid()
+
+    monkeypatch.setattr(os, "getpid", meanwhile)
+    checkout.pool.release(checkout)
+    assert seen == [transaction().fetchone()["number"]]
+    next_scope.__exit__(None, None, None)
+    block.__exit__(None, None, None)
+
+
 def test_a_handle_that_is_dropped_runs_nothing_in_which_python_drops_what_a_signal_raises(manager):
     handles = [manager.open()]
     assert calls_of(handles.clear)[0] == 0
@@ -95,3 +126,37 @@ def test_nor_does_a_response_body_that_was_closed(manager):
     assert b"".join(bodies[0]) == b"sent"
     bodies[0].close()
     assert calls_of(bodies.clear)[0] == 0
+
+
+def test_ctrl_c_at_any_line_of_closing_a_handle_leaves_its_connection_to_the_scope(manager):
+    one = Raw("SELECT 1 AS one")
+
+    def interrupted(at):
+        lines = count()
+
+        def at_line(frame, event, arg):
+            if event == "line" and next(lines) == at:
+                raise KeyboardInterrupt
+            return at_line
+
+        codes = Pool.release.__code__, Checkouts.release.__code__
+        with manager.scope("work"):
+            handle = manager.open()
+            before = sys.gettrace()
+            sys.settrace(lambda frame, event, arg: at_line if frame.f_code in codes else None)
+            try:
+                handle.close()
+            except KeyboardInterrupt:
+                sys.settrace(before)
+                assert one(options={"handle": handle}).fetchone()["one"] == 1
+                return True
+            finally:
+                sys.settrace(before)
+        return False
+
+    for at in count():
+        went_on = interrupted(at)
+        assert in_use(manager) == []
+        if not went_on:
+            break
+    assert at > 10
