@@ -15,6 +15,8 @@ from typing import Any
 import psycopg2
 import pytest
 import simpycity.config
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 from projects import create
 from psycopg2.extensions import connection, make_dsn, parse_dsn
 from sdist import unpack
@@ -33,6 +35,12 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # Nor does everybody set this: what a program of a test prints comes when it is flushed, everywhere.
 os.environ.pop("PYTHONUNBUFFERED", None)
+
+# No example fails because the machine is busy.
+hypothesis_settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+hypothesis_settings.load_profile("tests")
 
 # A test that uses one of these starts a process, or waits for the network.
 FROM_OUTSIDE = {"browser", "pylons_sources", "server"}

@@ -42,7 +42,12 @@ class Callable:
         limit(number, frame)
 
 
-HANDLERS = [limit, Callable(), Callable().method, partial(limit)]
+HANDLERS = {
+    "a function": limit,
+    "an object": Callable(),
+    "a method": Callable().method,
+    "a partial": partial(limit),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -212,7 +217,7 @@ def test_while_a_savepoint_is_rolled_back_of_which_nothing_is_committed_later(ma
         assert added().fetchone()[0] is None
 
 
-@pytest.mark.parametrize("handler", HANDLERS, ids=repr)
+@pytest.mark.parametrize("handler", HANDLERS.values(), ids=HANDLERS)
 def test_whatever_the_handler_is(handler):
     signal.signal(signal.SIGUSR1, handler)
     with pytest.raises(Limit), suppress_own(OSError):
