@@ -1,7 +1,7 @@
 """Money moves between accounts while sessions die: the sum is exact, and nothing happens twice.
 
 Threads and forked processes move money, each transfer in its own transaction and with a number of
-its own. A killer ends a random session every 50 ms, and the server is restarted once. Afterwards
+its own. A killer ends a random session every 25 ms, and the server is restarted once. Afterwards
 the database is the witness: what was acknowledged is there once, what failed is not there.
 """
 
@@ -20,14 +20,14 @@ from support import fork, in_use, until
 
 from simpycity_template import get_manager
 
-pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=30)]
+pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=10)]
 
-TRANSFERS = int(os.environ.get("TRANSFERS", 20_000))
+TRANSFERS = int(os.environ.get("TRANSFERS", 6_000))
 ACCOUNTS = 100
 BALANCE = 1_000
 THREADS = 8  # in this process
 CHILDREN = 3  # forked, with two threads each
-KILL_INTERVAL = 0.05  # seconds
+KILL_INTERVAL = 0.025  # seconds
 
 SCHEMA = f"""
 CREATE TABLE account (id int PRIMARY KEY, balance int NOT NULL);
