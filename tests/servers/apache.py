@@ -64,9 +64,10 @@ def environment_for_debian(folder: Path) -> Path:
     copy_checkout(source, "tests")
     for command in (
         ["/usr/bin/python3", "-m", "venv", "--without-pip", str(environment)],
-        [sys.executable, "-m", "pip", "--python", str(environment / "bin" / "python"),
-         "install", "--quiet", "--use-pep517", "--constraint", str(source / "constraints.txt"),
-         str(source)],
+        # It takes a fraction of pip's time.
+        [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet",
+         "--python", str(environment / "bin" / "python"),
+         "--constraint", str(source / "constraints.txt"), str(source)],
     ):  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ from psycopg2.extensions import make_dsn, parse_dsn
 from serving import Probe, on_page, visitors, with_changes
 from support import free_port, until
 
-pytestmark = pytest.mark.slow(seconds=30)
+pytestmark = pytest.mark.slow(seconds=20)
 
 TROUBLE = """
 import os
@@ -154,7 +154,7 @@ def test_new_code_is_loaded_under_load_and_no_request_is_lost(site):
         until(lambda: processes or failures)
         # Longer than mod_wsgi waits unless it is told to.
         long_request = patient.submit(probe.get, "trouble/slow/8")
-        for _ in range(10):
+        for _ in range(4):
             known = set(processes)
             (project / "wsgi.py").touch()
             until(lambda known=known: set(processes) - known or failures)
