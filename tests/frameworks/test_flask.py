@@ -57,10 +57,9 @@ def fail():
 
 
 @pytest.fixture
-def project(make_project):
+def project(make_project, note):
     project = make_project("flask")
     project.write("rough.py", ROUGH)
-    project.run("-m", *commands()[0])
     return project
 
 
@@ -69,8 +68,9 @@ def commands():
     return [command.split() for command in typed(block("docs/frameworks/flask.rst", "serve_flask"))]
 
 
-def test_the_page_serves(project, sessions):
-    port = free_port()
+def test_the_page_serves(make_project, sessions):
+    project, port = make_project("flask"), free_port()
+    project.run("-m", *commands()[0])
     with project.serve_on(port, "-m", *commands()[1], "--port", str(port)) as site:
         assert site.get("/milk", b"") == (200, '{"notes":1}\n')
         assert site.get("/") == (200, '{"notes":1}\n')
