@@ -13,6 +13,7 @@ import sys
 import traceback
 import zipfile
 from importlib.util import find_spec
+from itertools import cycle
 from pathlib import Path
 from trace import Trace
 from types import CodeType
@@ -199,10 +200,9 @@ def test_modules_are_translated_once(environment):
     assert environment.cached()
 
 
-def test_installed_files_stay_as_they_are(environment):
-    before = {path: path.read_bytes() for path in environment.site.rglob("*.*") if path.is_file()}
-    environment.run()
-    assert all(path.read_bytes() == data for path, data in before.items())
+def test_installed_files_stay_as_they_are(translated_once):
+    for path in SOURCES:
+        assert (translated_once / path.relative_to(SITE)).read_bytes() == path.read_bytes()
 
 
 def test_a_changed_source_is_translated_again(translated):
@@ -219,19 +219,21 @@ def test_another_version_of_the_corrections_translates_again(translated):
     assert translated.run(other + IMPORT, "-B") == "translated"
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [
+def test_a_damaged_cache_is_made_again(translated):
+    damages = (
         lambda data: data[: len(data) // 2],
         lambda data: data[:-9] + b"\0" + data[-8:],
         lambda _: b"",
-    ],
-    ids=["cut short", "altered", "empty"],
-)
-def test_a_damaged_cache_is_made_again(translated, damage):
-    for path in translated.cached():
-        path.write_bytes(damage(path.read_bytes()))
+    )
+    damaged = {
+        path: damage(path.read_bytes())
+        for path, damage in zip(translated.cached(), cycle(damages), strict=False)
+    }
+    assert len(damaged) > len(damages)
+    for path, data in damaged.items():
+        path.write_bytes(data)
     assert translated.run() == "translated"
+    assert all(path.read_bytes() != data for path, data in damaged.items())
     assert translated.run() == "from the cache"
 
 
@@ -241,16 +243,12 @@ def test_optimised_byte_code_is_kept_apart(translated):
     assert translated.run() == "from the cache"
 
 
-def test_nothing_is_written_when_python_is_told_so(environment):
-    environment.run(IMPORT, "-B")
-    assert not environment.cached()
-    assert not (environment.user / "pylons_py3").exists()
-
-
-def test_what_is_not_written_is_translated_once_in_a_process(environment):
+def test_where_python_is_to_write_nothing_each_module_is_translated_once_in_a_process(environment):
     code = "import pylons; from simpycity_template.pylons_py3 import translation; translation.translate = None"
     code += "; print(len(pylons.__loader__.get_source('pylons')) > 0)"
     assert environment.run(code, "-B") == "True"
+    assert not environment.cached()
+    assert not (environment.user / "pylons_py3").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_cached_for_the_user(environment):
