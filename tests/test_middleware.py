@@ -7,6 +7,7 @@ import pytest
 from simpycity.core import Raw
 from support import PATIENCE, backend, in_thread, until
 
+from simpycity_template import TransactionLost
 from simpycity_template.middleware import ManagerMiddleware
 
 
@@ -378,7 +379,8 @@ def test_a_body_that_is_closed_while_it_is_sent_keeps_no_connection(manager, in_
         asked.wait(PATIENCE)
         body.close()
         closed.set()
-        assert piece.result(PATIENCE)
+        with pytest.raises(TransactionLost, match="ended in another thread"):
+            piece.result(PATIENCE)
     assert (next(body, "ended"), in_use()) == ("ended", [])
 
 
@@ -442,6 +444,36 @@ def test_two_threads_at_one_stream_keep_their_own_scopes(manager):
     body.close()
     assert backend() == mine
     assert theirs == [theirs[0]] * 2 != [mine] * 2
+
+
+def test_what_a_stream_does_when_another_thread_has_closed_it_is_not_committed(manager, in_use):
+    inside, closed, raised = threading.Event(), threading.Event(), []
+    Raw("CREATE TABLE halves (half int)")()
+    manager.commit()
+
+    def pieces():
+        Raw("INSERT INTO halves VALUES (1)")()
+        inside.set()
+        closed.wait(PATIENCE)
+        try:
+            Raw("INSERT INTO halves VALUES (2)")()
+            manager.commit()
+        except TransactionLost as error:
+            raised.append(error)
+        yield b""
+
+    body = request(lambda *args: pieces(), manager)
+    sender = threading.Thread(target=lambda: list(body))
+    sender.start()
+    inside.wait(PATIENCE)
+    with pytest.raises(ValueError, match="generator already executing"):
+        body.close()
+    closed.set()
+    sender.join()
+    assert raised
+    assert Raw("SELECT FROM halves")().rowcount == 0
+    manager.cleanup()
+    assert in_use() == []
 
 
 def test_a_stream_that_another_thread_drops_frees_the_connection(manager, in_use):

@@ -76,6 +76,11 @@ class RequestScope:
         for scope in reversed(self._scopes):
             scope.close()
 
+    def end(self) -> None:
+        """Close it for good. Work that still goes on in it gets ``TransactionLost``."""
+        for scope in reversed(self._scopes):
+            scope.end()
+
 
 class StreamedBody:
     """A response body that keeps its scope until it has been sent.
@@ -119,8 +124,8 @@ class StreamedBody:
             self.request.close()
             raise
         if self._closed:
-            # By another thread, and the piece may have taken a connection since.
-            self.request.close()
+            # By another thread, and the piece may have begun another scope since.
+            self.request.end()
         else:
             self._wait()
         return piece
@@ -165,7 +170,7 @@ class StreamedBody:
                 if close:
                     close()
         finally:
-            self.request.close()
+            self.request.end()
             # Its destructor has nothing to do any more, and Python drops what a signal raises in one.
             self.__class__ = StreamedBody
 
