@@ -5,7 +5,7 @@ that somebody did, never more connections than allowed, and none left at the end
 the listeners prepared it, and none is older than allowed. In some runs a monitoring
 agent has a proxy around each connection, and in some a listener hands them out.
 
-`make test` takes 4,000 steps; `make soak` goes on for as many minutes as it is told.
+`make test` takes 10,000 steps; `make soak` goes on for as many minutes as it is told.
 """
 
 import gc
@@ -36,9 +36,9 @@ from support import PATIENCE, end_session, fork, in_use, until
 from simpycity_template import PoolTimeout, TransactionLost, get_manager
 from simpycity_template.middleware import ManagerMiddleware
 
-pytestmark = pytest.mark.slow(seconds=10)
+pytestmark = pytest.mark.slow(seconds=30)
 
-STEPS = 4_000
+STEPS = 10_000
 STEPS_PER_RUN = 50
 SOAK_MINUTES = float(os.environ.get("SOAK_MINUTES", 0))
 
