@@ -36,6 +36,7 @@ ELSEWHERE = {
         "ini": "servers/*.py",
         "python": "servers/*.py",
         "text": "servers/*.py",
+        "toml": "test_packaging.py",
     },
     "docs/frameworks/celery.rst": {
         "console": "**/test_*.py",

@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 from checkout import copy_checkout
-from pages import blocks, typed
+from packaging.requirements import Requirement
+from pages import block, blocks, typed
+from projects import create
 
 from simpycity_template.pylons_py3 import startup
 
@@ -180,6 +182,32 @@ def test_pipx_and_uv_find_paster_among_our_own_programs(wheel):
         (name,) = (name for name in archive.namelist() if name.endswith("/entry_points.txt"))
         points = archive.read(name).decode()
     assert "[console_scripts]\npaster = paste.script.command:run\n" in points
+
+
+def test_poetry_and_pdm_find_in_a_project_what_the_page_adds_to_it(checkout, tmp_path):
+    page = "docs/deployment.rst"
+    table, source = block(page, "project_table"), block(page, "poetry_source")
+    project = create(tmp_path, "HelloWorld", "example=False")
+    table = table.replace("file:///srv/simpycity_template", checkout.as_uri())
+    with open(project / "pyproject.toml", "a") as file:
+        file.write(f"\n{table}\n{source}")
+    setup = project / "setup.py"
+    names = "name=.*|version=.*|python_requires=.*|install_requires=\\[(?s:.*?)\n    \\],"
+    setup.write_text(re.sub(f"(?m)^    ({names})\n", "", setup.read_text()))
+    with zipfile.ZipFile(build("wheel", project, tmp_path)) as archive:
+        (folder,) = {name.partition("/")[0] for name in archive.namelist() if "dist-info" in name}
+        metadata = email.message_from_bytes(archive.read(f"{folder}/METADATA"))
+        plugins = archive.read(f"{folder}/paster_plugins.txt").decode()
+        points = archive.read(f"{folder}/entry_points.txt").decode()
+    assert metadata.get("Dynamic") is None
+    assert metadata["Requires-Python"] == ">=3.10"
+    required = [Requirement(line) for line in metadata.get_all("Requires-Dist")]
+    assert [one.name for one in required] == ["simpycity_template", "psycopg2"]
+    assert [
+        Path(one.url.removeprefix("file://"), "pyproject.toml").is_file() for one in required
+    ] == [True, True]
+    assert plugins.split() == ["PasteScript", "Pylons"]
+    assert "main = helloworld.config.middleware:make_app" in points
 
 
 # What the start-up file does
