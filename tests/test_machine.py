@@ -2,7 +2,7 @@
 
 Never two scopes on one connection, never a committed row that nobody committed, never a lost one
 that somebody did, never more connections than allowed, and none left at the end. Every connection is as
-the listeners prepared it, and none is older than allowed. In some runs a monitoring
+the listeners prepared it, none is older than allowed, and no time limit is lost. In some runs a monitoring
 agent has a proxy around each connection, and in some a listener hands them out.
 
 `make test` takes 10,000 steps; `make soak` goes on for as many minutes as it is told.
@@ -12,10 +12,13 @@ import gc
 import logging
 import os
 import queue
+import signal
 import threading
-from contextlib import suppress
+import traceback
+from contextlib import nullcontext, suppress
+from encodings import utf_8
 from itertools import count
-from time import monotonic
+from time import monotonic, sleep
 
 import psycopg2
 import pytest
@@ -33,10 +36,13 @@ from psycopg2 import extensions
 from simpycity.core import Raw
 from support import PATIENCE, end_session, fork, in_use, until
 
+import simpycity_template
 from simpycity_template import PoolTimeout, TransactionLost, get_manager
 from simpycity_template.middleware import ManagerMiddleware
 
 pytestmark = pytest.mark.slow(seconds=30)
+
+PACKAGE = os.path.dirname(simpycity_template.__file__)
 
 STEPS = 10_000
 STEPS_PER_RUN = 50
@@ -66,6 +72,49 @@ class Proxy:
 
     def __setattr__(self, name, value):
         setattr(self.wrapped, name, value)
+
+
+class Limit(Exception):
+    """A time limit, which a signal raises."""
+
+
+def under_limit(seconds, work):
+    """Do ``work`` in the main thread, with a limit that raises ``Limit`` in it or after it."""
+    arrived = []
+
+    def limit(number, frame):
+        if drops_what_is_raised(frame):
+            signal.setitimer(signal.ITIMER_REAL, 0.001)
+        else:
+            arrived.append("".join(traceback.format_stack(frame)))
+            raise Limit
+
+    handler = signal.signal(signal.SIGALRM, limit)
+    # That of pytest-timeout, as a rule.
+    timer = signal.getitimer(signal.ITIMER_REAL)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        work()
+        while not arrived:
+            sleep(0.001)
+        raise AssertionError(f"a limit was dropped:\n{arrived[0]}")
+    finally:
+        signal.signal(signal.SIGALRM, handler)
+        signal.setitimer(signal.ITIMER_REAL, *timer)
+
+
+def drops_what_is_raised(frame):
+    """Whether somebody else drops what a signal raises in a frame.
+
+    psycopg2 does while it decodes a notice of the server, and Python in a destructor, of which none of
+    ours may run here.
+    """
+    while frame is not None:
+        file, name = frame.f_code.co_filename, frame.f_code.co_name
+        if file == utf_8.__file__ or (name == "__del__" and not file.startswith(PACKAGE)):
+            return True
+        frame = frame.f_back
+    return False
 
 
 class Worker:
@@ -350,6 +399,25 @@ class ManagerMachine(RuleBasedStateMachine):
         for connection in list(pool._idle) if pool else ():
             connection.expires = 0.0
             self.aged.add(connection.backend_pid)
+
+    @rule(delay=st.floats(1e-6, 0.003), commits=st.booleans())
+    def a_limit_at_any_moment(self, delay, commits):
+        numbers = next(self.numbers), next(self.numbers)
+
+        def work():
+            with suppress(PoolTimeout), self.manager.scope("limited"):
+                with self.manager.transaction() if commits else nullcontext():
+                    for number in numbers:
+                        self.in_scope(number)
+
+        with pytest.raises(Limit):
+            under_limit(delay, work)
+        # It may have come before a block has begun to end.
+        self.manager.cleanup()
+        found = "SELECT n FROM kept WHERE run = %s AND n IN %s"
+        rows = {n for (n,) in self.ask(found, self.run, numbers)}
+        assert rows in (set(), set(numbers) if commits else set())
+        self.committed |= rows
 
     @rule(worker=workers_, thirds=st.integers(0, 2))
     def end_a_thread(self, worker, thirds):

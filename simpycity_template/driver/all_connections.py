@@ -2,7 +2,6 @@
 
 import os
 import threading
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -12,12 +11,13 @@ import psycopg2
 
 from simpycity_template.driver.terminate import cancel, terminate_deadline
 from simpycity_template.process import fork
+from simpycity_template.process.weak_list import WeakList
 
 if TYPE_CHECKING:
     from simpycity_template.driver.connection import Connection
 
 # Also those that a thread has in its hands at the moment of a fork.
-_connections: "weakref.WeakSet[Connection]" = weakref.WeakSet()
+_connections: "WeakList[Connection]" = WeakList()
 
 
 def register(connection: "Connection") -> None:
@@ -32,7 +32,7 @@ def cancel_in_main_thread(waits: Callable[[], bool]) -> None:
         waits: whether the main thread still waits for it.
     """
     main = threading.main_thread().name
-    for connection in list(_connections):
+    for connection in _connections:
         owner = connection.owner
         if owner is not None and owner.thread == main and connection.is_active_for(owner):
             due = partial(_waits_for, connection, owner, waits)
@@ -51,7 +51,7 @@ def _leave_to_parent() -> None:
     in the socket's place it reaches nobody.
     """
     null = os.open(os.devnull, os.O_RDWR)
-    for connection in list(_connections):
+    for connection in _connections:
         connection.drop_cycles()
         if not connection.closed:
             os.dup2(null, connection.fileno())

@@ -55,13 +55,18 @@ def check_socket(connection: "Transactions") -> None:
                 if connection.notifies or received:
                     # The end may be behind what was read.
                     connection.poll()
+        except psycopg2.Error:
+            if received:
+                _raise_on_notice(connection, received)
+            raise
         finally:
             if before is not received:
                 connection.notices = before
                 for notice in received:
                     before.append(notice)
-            if received:
-                _raise_on_notice(connection, received)
+        # Not where something else goes on, a task's time limit for example.
+        if received:
+            _raise_on_notice(connection, received)
     except psycopg2.OperationalError as error:
         raise translate_error(connection, error) from None
     connection.looked = monotonic()

@@ -6,14 +6,14 @@ A query object is made once, at import as a rule, so this costs a call nothing.
 import inspect
 import re
 import sys
-import weakref
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 from simpycity_template.process.signals import raised_by_handler
+from simpycity_template.process.weak_list import WeakList
 
-_declared: "weakref.WeakSet[Any]" = weakref.WeakSet()
+_declared: WeakList[Any] = WeakList()
 
 
 def note(query: Any) -> None:

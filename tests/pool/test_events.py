@@ -1,5 +1,6 @@
 """What happens to connections can be listened to and counted, and neither breaks anything."""
 
+import ctypes
 import gc
 import io
 import logging
@@ -150,6 +151,24 @@ def test_a_time_limit_that_arrives_while_a_listener_works_goes_on(manager, event
     finally:
         signal.signal(signal.SIGTERM, before)
     assert in_use(manager) == []
+
+
+@pytest.mark.parametrize("event", ["connect", "checkout", "checkin", "begin", "statement"])
+def test_so_does_one_that_another_thread_throws_as_dramatiq_does(manager, event, caplog):
+    class Interrupt(BaseException):
+        pass
+
+    def listener(event):
+        thread = ctypes.c_ulong(threading.get_ident())
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(Interrupt))
+        for _ in range(1000):
+            pass
+
+    manager.listen(event, listener)
+    with pytest.raises(Interrupt), manager.scope("task"):
+        one()
+    assert in_use(manager) == []
+    assert caplog.messages == []
 
 
 def test_a_listener_that_fails_is_logged_and_stops_nothing(manager, caplog):

@@ -121,6 +121,19 @@ def test_a_handle_that_is_dropped_runs_nothing_in_which_python_drops_what_a_sign
     assert calls_of(handles.clear)[0] == 0
 
 
+def test_nor_does_a_connection_that_is_freed(dsn):
+    connections = [Connection(dsn), Connection(dsn)]
+    for connection in connections:
+        connection.close()
+    del connection
+    assert calls_of(connections.clear)[0] == 0
+
+
+def test_nor_does_a_query_that_is_dropped():
+    queries = [Raw("SELECT 1"), Raw("SELECT 2")]
+    assert calls_of(queries.clear)[0] == 0
+
+
 def test_nor_does_a_response_body_that_was_closed(manager):
     bodies = [ManagerMiddleware(lambda environ, start: iter([b"sent"]), manager)({}, None)]
     assert b"".join(bodies[0]) == b"sent"

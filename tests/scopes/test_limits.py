@@ -139,7 +139,8 @@ def test_while_a_broken_idle_connection_is_replaced(make_manager, witness):
         with manager.scope("task"), block():
             Raw("SELECT 1")()
 
-    for _ in at_each_moment(work, "terminate.py", "half_made.py", "pool.py"):
+    files = "terminate.py", "half_made.py", "pool.py", "check_socket.py"
+    for _ in at_each_moment(work, *files):
         assert in_use(manager) == []
 
 
