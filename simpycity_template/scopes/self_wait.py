@@ -20,7 +20,7 @@ import psycopg2
 from psycopg2 import extensions
 
 from simpycity_template.driver.connection import Connection
-from simpycity_template.driver.state import ACTIVE, IN_TRANSACTION
+from simpycity_template.driver.state import ACTIVE, IDLE, IN_TRANSACTION
 from simpycity_template.driver.terminate import cancel
 from simpycity_template.pool.owner import Owner, scope_named
 from simpycity_template.process import fork
@@ -118,7 +118,7 @@ def _end_if_blocked(owner: Owner, others: set[Owner]) -> None:
     """Cancel the statement of ``owner`` where it waits for one of the others."""
     for other in others:
         connection = owner.connection
-        if connection is None or _status(other) != IN_TRANSACTION:
+        if connection is None or _status(other) not in (IN_TRANSACTION, IDLE):
             continue
         if _blocks(other, connection) and _status(owner) == ACTIVE:
             _cancel(owner, connection, _reason(owner, other))
@@ -158,7 +158,9 @@ def _blocks(other: Owner, waiting: Connection) -> bool:
     if asked is None or not asked.lock.acquire(blocking=False):
         return False
     try:
-        if asked.owner is not other:
+        # A session may have a lock of its own (pg_advisory_lock) with no transaction open, where
+        # psycopg2 must not begin one.
+        if asked.owner is not other or (_status(other) == IDLE and not asked.autocommit):
             return False
         with suppress(psycopg2.Error), extensions.cursor(asked) as cursor:
             cursor.execute("SELECT pg_blocking_pids(%s)", (waiting.backend_pid,))

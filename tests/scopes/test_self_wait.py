@@ -60,6 +60,17 @@ def test_a_nested_scope_that_waits_for_the_one_around_it_gets_an_error(manager, 
     assert counted() == 1
 
 
+def test_so_it_does_where_the_lock_is_of_the_session_and_no_transaction_is_open(manager):
+    lock = Raw("SELECT pg_advisory_lock(1)")
+    with manager.scope("job"):
+        lock()
+        manager.commit()
+        with manager.scope("within"):
+            with pytest.raises(psycopg2.errors.DeadlockDetected, match="scope 'job'"):
+                lock()
+        assert Raw("SELECT pg_advisory_unlock(1)")().fetchone()[0]
+
+
 def test_a_handle_that_waits_for_another_of_its_scope_gets_an_error(manager, counted):
     with manager.scope("job"):
         change()
