@@ -21,7 +21,7 @@ from pages import PAGES, blocks, tree, typed
 from projects import Visitor, answers, change, run
 from support import PATIENCE, free_port, processes_of, until
 
-pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=60)]
+pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=75)]
 
 BY_HAND, WITH_ANSWERS, SIZING = (typed(block.text) for block in blocks("README.txt", "console"))
 *BEFORE, SERVE = BY_HAND

@@ -14,7 +14,7 @@ import pytest
 from packages import install, installed
 from projects import change, create, set_up
 
-pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=30)]
+pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=25)]
 
 AGENTS = Path(__file__).with_name("agents")
 

@@ -29,7 +29,7 @@ from projects import (
 from psycopg2.extensions import parse_dsn
 from support import PATIENCE, until
 
-pytestmark = pytest.mark.slow(seconds=60)
+pytestmark = pytest.mark.slow(seconds=45)
 
 BROKEN = '''"""Fails."""
 

@@ -22,7 +22,7 @@ import pylons
 import pytest
 from pages import block
 
-pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=30)]
+pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=25)]
 
 SITE = Path(pylons.__file__).parents[1]
 SOURCES = sorted((SITE / "pylons").rglob("*.py"))
