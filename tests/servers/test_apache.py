@@ -150,14 +150,15 @@ def test_new_code_is_loaded_under_load_and_no_request_is_lost(site):
         write_note(probe)
         written.append("kept")
 
-    with visitors(visit, 6) as failures, ThreadPoolExecutor(1) as patient:
-        until(lambda: processes or failures)
-        # Longer than mod_wsgi waits unless it is told to.
-        long_request = patient.submit(probe.get, "trouble/slow/8")
-        for _ in range(4):
-            known = set(processes)
-            (project / "wsgi.py").touch()
-            until(lambda known=known: set(processes) - known or failures)
+    with ThreadPoolExecutor(1) as patient:
+        with visitors(visit, 6) as failures:
+            until(lambda: processes or failures)
+            # Longer than mod_wsgi waits unless it is told to.
+            long_request = patient.submit(probe.get, "trouble/slow/8")
+            for _ in range(4):
+                known = set(processes)
+                (project / "wsgi.py").touch()
+                until(lambda known=known: set(processes) - known or failures)
         assert long_request.result().isdigit()
     assert failures == []
     assert probe.ask("SELECT count(*) FROM note") == [before + len(written)]
