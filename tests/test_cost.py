@@ -173,8 +173,9 @@ def test_the_instructions_of_a_scope_and_of_a_request(dsn):
     assert done.returncode == 0, done.stderr
     counts = [int(count) for count in re.findall(r"Collected : (\d+)", done.stderr)]
     scope, request = ((counts[at + 1] - counts[at]) / TIMES for at in (0, 2))
-    assert scope <= SCOPE_INSTRUCTIONS
-    assert request <= REQUEST_INSTRUCTIONS
+    # A count of nothing would be within any bound.
+    assert SCOPE_INSTRUCTIONS / 2 < scope <= SCOPE_INSTRUCTIONS
+    assert REQUEST_INSTRUCTIONS / 2 < request <= REQUEST_INSTRUCTIONS
 
 
 def test_what_each_request_looks_up_has_slots(manager):
