@@ -155,8 +155,14 @@ def test_each_difference_is_still_one(asked):
 
 
 @pytest.mark.process
-@pytest.mark.parametrize("name", ["paste", "waitress"])
+@pytest.mark.parametrize("name", sorted(SERVED))
 def test_the_answers_are_the_same_by_a_real_server(name, modules, visited, temporary):
+    asked = [
+        (visit, ours)
+        for number, (visit, ours) in enumerate(zip(*visited, strict=True))
+        if number % 2 == sorted(SERVED).index(name) or depends_on_others(visit)
+    ]
+    visits = [visit for visit, _ in asked]
     # What goes wrong is in its errors, too.
     server = subprocess.Popen(
         [sys.executable, "-W", "ignore", str(PYTHON2 / "serve.py"), name],
@@ -165,17 +171,22 @@ def test_the_answers_are_the_same_by_a_real_server(name, modules, visited, tempo
         env=temporary,
     )
     try:
-        served = list(modules["ask"].answers(int(server.stdout.readline()), visited[0]))
+        served = list(modules["ask"].answers(int(server.stdout.readline()), visits))
     finally:
         server.kill()
         server.communicate()
     differences = {**SERVED[name], **OF_ALL_SERVERS}
     wrong = [
         (visit, by_server, ours)
-        for visit, by_server, ours in zip(visited[0], served, visited[1], strict=True)
+        for (visit, ours), by_server in zip(asked, served, strict=True)
         if not is_of(differences, as_text(visit)) and sent(visit, by_server) != sent(visit, ours)
     ]
     assert wrong == []
+
+
+def depends_on_others(visit):
+    """Whether its answer does so; of the other requests each of the two servers gets every second one."""
+    return "jar" in visit or "cached" in visit["url"]
 
 
 def sent(visit, answer):
