@@ -194,6 +194,7 @@ def html(tmp_path_factory):
 
 
 @pytest.mark.process
+@pytest.mark.slow(seconds=20)
 def test_the_title_and_the_commands_to_start_with_fit_on_a_screen_1280_pixels_wide(html, browser):
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride",

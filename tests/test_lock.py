@@ -87,6 +87,7 @@ def test_the_binaries_of_psycopg2_have_its_locked_version():
 
 
 @pytest.mark.process
+@pytest.mark.slow(seconds=20)
 def test_make_installs_the_locked_versions_where_there_is_no_compiler(tmp_path):
     programs = tmp_path / "bin"
     programs.mkdir()

@@ -16,7 +16,7 @@ from projects import PASTER, Visitor, answers, change, python, run, start
 from psycopg2.extensions import parse_dsn
 from support import PATIENCE, free_port, until
 
-pytestmark = pytest.mark.slow(seconds=20)
+pytestmark = pytest.mark.slow(seconds=10)
 
 PROGRAMS = Path(sys.executable).parent
 

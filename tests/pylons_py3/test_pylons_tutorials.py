@@ -16,7 +16,7 @@ from projects import run
 
 from simpycity_template.pylons_py3.translation import to_python3
 
-pytestmark = pytest.mark.slow(seconds=20)
+pytestmark = pytest.mark.slow(seconds=25)
 
 
 def test_getting_started(read):

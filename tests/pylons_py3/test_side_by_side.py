@@ -239,6 +239,7 @@ def python2(pytestconfig, temporary):
 
 
 @pytest.mark.process
+@pytest.mark.slow(seconds=20)
 def test_the_recorded_answers_of_helpers_are_those_of_python_2(python2, modules):
     recorded = json.loads((PYTHON2 / "helpers.json").read_text())
     assert python2("evaluate.py", modules["helpers"].expressions()) == recorded
