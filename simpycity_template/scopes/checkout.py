@@ -61,7 +61,11 @@ class Checkout(Owner):
                 # In another thread, which perhaps has not seen this checkout among the scope's.
                 raise scope.ended_error()
         except BaseException:
-            pool.release(self, for_good=False)
+            # Twice, because a task's time limit may interrupt the first before it has begun.
+            try:
+                pool.release(self, for_good=False)
+            finally:
+                pool.release(self, for_good=False)
             raise
 
     def replace(self, pool: Pool, scope: "Scope", handle: Any) -> None:

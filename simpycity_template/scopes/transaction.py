@@ -9,7 +9,6 @@ import psycopg2
 
 from simpycity_template.driver.merged_begin import ensure_transaction
 from simpycity_template.pool.call_site import application_line, described
-from simpycity_template.process.signals import finish
 from simpycity_template.scopes.checkout import Checkout
 
 log = logging.getLogger("simpycity_template")
@@ -49,7 +48,11 @@ def _whole(checkout: Checkout, forgiving: bool) -> Iterator[None]:
         else:
             checkout.commit()
     except BaseException:
-        finish(checkout.rollback)
+        # Twice, because a task's time limit may interrupt the first before it has begun.
+        try:
+            checkout.rollback()
+        finally:
+            checkout.rollback()
         raise
 
 
@@ -67,7 +70,11 @@ def _savepoint(checkout: Checkout) -> Iterator[None]:
         checkout.run(f"RELEASE {savepoint}")
     except BaseException:
         if checkout.connection is not None and not checkout.released:
-            finish(_roll_back_to, checkout, savepoint)
+            try:
+                _roll_back_to(checkout, savepoint)
+            except BaseException:
+                _roll_back_to(checkout, savepoint)
+                raise
         raise
 
 

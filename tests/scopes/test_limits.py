@@ -19,6 +19,7 @@ import pytest
 from simpycity.core import Raw
 from support import PATIENCE, backend, end_session, in_use, until
 
+from simpycity_template import PoolTimeout
 from simpycity_template.driver import conninfo
 from simpycity_template.driver.state import ACTIVE
 from simpycity_template.driver.terminate import terminate
@@ -173,6 +174,21 @@ def test_while_a_connection_is_closed_that_another_thread_uses(manager, is_gone)
         until(lambda: is_gone(sessions[-1]))
 
 
+def test_while_who_waited_in_vain_leaves_the_queue(make_manager):
+    manager = make_manager(pool_size=1, max_overflow=0, pool_timeout=0)
+
+    def work(block):
+        with manager.scope("first"):
+            backend()
+            with manager.scope("second"), block(), suppress(PoolTimeout):
+                backend()
+
+    for _ in at_each_moment(
+        work, "checkout.py", "pool.py", "tables.py", "signals.py", since="timeout_error"
+    ):
+        assert manager.waiting() == in_use(manager) == []
+
+
 @pytest.fixture
 def add(manager):
     Raw("CREATE TABLE added (n int)")()
@@ -195,7 +211,7 @@ def test_while_a_transaction_block_is_rolled_back_of_which_nothing_is_committed_
                 manager.commit()
 
     for _ in at_each_moment(
-        work, "transaction.py", "checkout.py", "transactions.py", since="rollback"
+        work, "transaction.py", "checkout.py", "transactions.py", "signals.py", since="rollback"
     ):
         assert added().fetchone()[0] is None
 
