@@ -38,13 +38,17 @@ def respond_in_scope(
     try:
         with request:
             body = application(environ, request.answer(start_response))
+        if is_complete(body, environ):
+            request.close()
+            return body
+        if environ.get(COMPUTED) is manager:
+            # It stays a stream, because what is called when it is closed may query.
+            request.close()
+        return UnclosedBody(body, request)
     except BaseException:
-        request.close()
+        # Twice, because a task's time limit may interrupt the first before it has begun.
+        try:
+            request.abort()
+        finally:
+            request.abort()
         raise
-    if is_complete(body, environ):
-        request.close()
-        return body
-    if environ.get(COMPUTED) is manager:
-        # It stays a stream, because what is called when it is closed may query.
-        request.close()
-    return UnclosedBody(body, request)

@@ -21,11 +21,14 @@ def scope_tasks(manager: Manager) -> None:
     """
 
     def begin(task: Any, task_id: str, **_: Any) -> None:
+        # One that is not eager runs inside no other: there a time limit has interrupted the end.
+        while not task.request.is_eager and manager.scopes.end(_is_task, failed=True):
+            pass
         manager.scopes.enter(_Task(f"{task.name}[{task_id}]"))
 
     def end(task: Any, task_id: str, state: str | None = None, **_: Any) -> None:
         # Celery has caught the exception of a task that failed, and of one to be tried again.
-        manager.scopes.end(lambda scope: isinstance(scope, _Task), state != states.SUCCESS)
+        manager.scopes.end(_is_task, state != states.SUCCESS)
 
     # Celery calls a receiver once for each dispatch_uid, however often this is called.
     uid = f"simpycity_template {manager.name}"
@@ -39,3 +42,7 @@ class _Task(Scope):
     def __init__(self, label: str) -> None:
         super().__init__(label)
         self.outcome = Outcome()
+
+
+def _is_task(scope: Scope) -> bool:
+    return isinstance(scope, _Task)

@@ -76,6 +76,11 @@ class RequestScope:
         for scope in reversed(self._scopes):
             scope.close()
 
+    def abort(self) -> None:
+        """Close it, and leave it where something has interrupted that."""
+        self.stacks.leave(self.scope)
+        self.close()
+
     def end(self) -> None:
         """Close it for good. Work that still goes on in it gets ``TransactionLost``."""
         for scope in reversed(self._scopes):
@@ -170,7 +175,11 @@ class StreamedBody:
                 if close:
                     close()
         finally:
-            self.request.end()
+            # Twice, because a task's time limit may interrupt the first before it has begun.
+            try:
+                self.request.end()
+            finally:
+                self.request.end()
             # Its destructor has nothing to do any more, and Python drops what a signal raises in one.
             self.__class__ = StreamedBody
 

@@ -124,7 +124,7 @@ class Stacks(PerThread[Stack]):
         begun[-1].ends_elsewhere()
         return begun[-1]
 
-    def end(self, meant: Callable[[Scope], bool], failed: bool = False) -> None:
+    def end(self, meant: Callable[[Scope], bool], failed: bool = False) -> bool:
         """End the innermost scope of this thread for which ``meant`` is true, if there is one.
 
         With it ends what was begun inside it and not left.
@@ -132,6 +132,9 @@ class Stacks(PerThread[Stack]):
         Arguments:
             meant: which scope.
             failed: whether its work ended by an exception that was caught meanwhile.
+
+        Returns:
+            whether there was one.
         """
         for scope in reversed(self.get()):
             if not scope.ended and meant(scope):
@@ -139,7 +142,8 @@ class Stacks(PerThread[Stack]):
                     scope.outcome.known(failed)
                 for left in reversed(self.leave(scope)):
                     left.end()
-                return
+                return True
+        return False
 
     def forked(self) -> None:
         """In a child process: leave to the parent what is the parent's."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import psycopg2
 import pytest
 from celery import Celery
+from celery.signals import task_postrun, task_prerun
 from pages import block, typed
 from simpycity.core import Raw
 from support import backend, in_use
@@ -246,6 +247,19 @@ def test_a_task_ends_with_the_block_that_a_generator_of_it_is_in(manager):
 
     assert begins.apply().get()
     assert (manager.scopes.current(), in_use(manager)) == (None, [])
+
+
+def test_a_task_whose_end_was_interrupted_ends_before_the_next_one(manager):
+    scope_tasks(manager)
+    task = Celery("interrupted", set_as_current=False).task(backend)
+    task_prerun.send(sender=task, task=task, task_id="1")
+    task()
+    # Celery's own receivers, and a time limit may come between any two of them.
+    task_prerun.send(sender=task, task=task, task_id="2")
+    assert manager.scopes.current().label.endswith("[2]")
+    assert in_use(manager) == []
+    task_postrun.send(sender=task, task=task, task_id="2")
+    assert manager.scopes.current() is None
 
 
 def test_a_lost_write_is_told_of_a_task_that_succeeds_and_of_no_other(make_manager, caplog):

@@ -23,6 +23,7 @@ from simpycity_template import PoolTimeout
 from simpycity_template.driver import conninfo
 from simpycity_template.driver.state import ACTIVE
 from simpycity_template.driver.terminate import terminate
+from simpycity_template.middleware import respond_in_scope
 from simpycity_template.pool.password import password_of
 from simpycity_template.process.signals import suppress_own
 
@@ -187,6 +188,35 @@ def test_while_who_waited_in_vain_leaves_the_queue(make_manager):
         work, "checkout.py", "pool.py", "tables.py", "signals.py", since="timeout_error"
     ):
         assert manager.waiting() == in_use(manager) == []
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_while_a_request_ends(manager, fails):
+    def application(environ, start_response):
+        session = backend()
+        if fails:
+            raise ZeroDivisionError
+        return [b"%d" % session]
+
+    def work(block):
+        with block(), suppress(ZeroDivisionError):
+            respond_in_scope(manager, application, {}, None)
+        assert manager.scopes.current() is None
+
+    files = "middleware.py", "request.py", "scope.py", "pool.py", "tables.py"
+    for _ in at_each_moment(work, *files, since="__exit__"):
+        assert in_use(manager) == []
+
+
+def test_while_a_streamed_body_is_closed(manager):
+    def work(block):
+        body = respond_in_scope(manager, lambda *_: (b"%d" % backend() for _ in "ab"), {}, None)
+        next(body)
+        with block():
+            body.close()
+
+    for _ in at_each_moment(work, "scope.py", "request.py", since="end"):
+        assert in_use(manager) == []
 
 
 @pytest.fixture
