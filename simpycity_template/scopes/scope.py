@@ -58,7 +58,12 @@ class Scope:
         """Close it for good. Work that still goes on in it gets ``TransactionLost``."""
         self.ended = True
         if self.checkouts:
-            self.close()
+            try:
+                self.close()
+            except BaseException:
+                # As in close(), which it may have interrupted before that had begun.
+                self.close()
+                raise
 
     def ends_elsewhere(self) -> None:
         """Note that it is about to be ended in a thread that is not in it."""

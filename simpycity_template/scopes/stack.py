@@ -136,12 +136,16 @@ class Stacks(PerThread[Stack]):
         Returns:
             whether there was one.
         """
-        for scope in reversed(self.get()):
+        stack = self.get()
+        for index in reversed(range(len(stack))):
+            scope = stack[index]
             if not scope.ended and meant(scope):
                 if scope.outcome is not None:
                     scope.outcome.known(failed)
-                for left in reversed(self.leave(scope)):
-                    left.end()
+                # First, so that what interrupts it leaves the scope for another attempt.
+                for inner in reversed(stack[index:]):
+                    inner.end()
+                del stack[index:]
                 return True
         return False
 

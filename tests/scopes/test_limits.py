@@ -26,6 +26,7 @@ from simpycity_template.driver.terminate import terminate
 from simpycity_template.middleware import respond_in_scope
 from simpycity_template.pool.password import password_of
 from simpycity_template.process.signals import suppress_own
+from simpycity_template.scopes.scope import Scope
 
 
 class Limit(TimeoutError):
@@ -205,6 +206,23 @@ def test_while_a_request_ends(manager, fails):
 
     files = "middleware.py", "request.py", "scope.py", "pool.py", "tables.py"
     for _ in at_each_moment(work, *files, since="__exit__"):
+        assert in_use(manager) == []
+
+
+def test_while_a_receiver_ends_the_scope_that_another_began(manager):
+    def end():
+        return manager.scopes.end(lambda scope: scope.label == "unit")
+
+    def work(block):
+        manager.scopes.enter(Scope("unit"))
+        backend()
+        with block():
+            end()
+
+    for _ in at_each_moment(work, "stack.py", "scope.py", "pool.py", since="end"):
+        # Who begins the next one ends what is left.
+        while end():
+            pass
         assert in_use(manager) == []
 
 
