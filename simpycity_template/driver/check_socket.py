@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import psycopg2
 
 from simpycity_template.driver.disconnect import error_of, translate_error
-from simpycity_template.driver.state import IDLE
+from simpycity_template.driver.state import ACTIVE, IDLE
 
 if TYPE_CHECKING:
     from simpycity_template.driver.transactions import Transactions
@@ -83,7 +83,7 @@ def is_read_only(connection: "Transactions") -> bool:
 def _raise_on_notice(connection: "Transactions", received: list[str]) -> None:
     # With client_min_messages = debug it also says how it handles notifications.
     reasons = [notice for notice in received if not notice.startswith("DEBUG")]
-    if reasons and (connection.closed or connection.get_transaction_status() == IDLE):
+    if reasons and (connection.closed or connection.get_transaction_status() != ACTIVE):
         connection.close()
         raise error_of(reasons[-1])
 
