@@ -41,7 +41,10 @@ def check_socket(connection: "Transactions") -> None:
     """
     # What was there may be any object with an append(), if the application has put it there.
     before = received = connection.notices
+    said: list[str] = []
     if before:
+        # Together with its last answer; no notice of a statement begins so.
+        said = [notice for notice in before if notice.startswith("FATAL")]
         connection.notices = received = []
     try:
         try:
@@ -56,8 +59,7 @@ def check_socket(connection: "Transactions") -> None:
                     # The end may be behind what was read.
                     connection.poll()
         except psycopg2.Error:
-            if received:
-                _raise_on_notice(connection, received)
+            _raise_on_notice(connection, [*said, *received])
             raise
         finally:
             if before is not received:
@@ -65,8 +67,8 @@ def check_socket(connection: "Transactions") -> None:
                 for notice in received:
                     before.append(notice)
         # Not where something else goes on, a task's time limit for example.
-        if received:
-            _raise_on_notice(connection, received)
+        if said or received:
+            _raise_on_notice(connection, [*said, *received])
     except psycopg2.OperationalError as error:
         raise translate_error(connection, error) from None
     connection.looked = monotonic()

@@ -2,8 +2,10 @@
 
 import copy
 import io
+import os
 import pickle
 import select
+import socket
 from collections import deque
 
 import psycopg2
@@ -172,6 +174,47 @@ class TestMessages:
         with pytest.raises(errors.AdminShutdown, match="terminating connection"):
             cursor.execute("SELECT 1")
         assert line.statements == []
+
+    def test_no_commit_is_sent_when_the_server_has_said_that_it_ends_the_session(
+        self, manager, line, witness, monkeypatch
+    ):
+        """Also where it has not closed the socket yet."""
+        monkeypatch.setattr(line, "linger", 60)
+        Raw("SELECT 1")()
+        link = manager.checkout(manager.handle()).link
+        end_session(witness, link.backend_pid)
+        until(lambda: select.select([link], [], [], 0)[0])
+        with pytest.raises(TransactionLost, match="terminating connection"):
+            manager.commit()
+        assert line.statements == ["BEGIN;\nSELECT 1"]
+
+    def test_nor_where_it_has_said_so_together_with_its_last_answer(
+        self, manager, line, witness, monkeypatch
+    ):
+        monkeypatch.setattr(line, "linger", 60)
+        connection = manager.checkout(manager.handle()).link
+
+        def wait(link):
+            while link.poll() != extensions.POLL_OK:
+                select.select([link], [], [])
+                if link is connection:
+                    end_session(witness, connection.backend_pid)
+                    until(lambda: b"FATAL" in arrived(connection))
+
+        extensions.set_wait_callback(wait)
+        try:
+            Raw("SELECT 1")()
+        finally:
+            extensions.set_wait_callback(None)
+        with pytest.raises(TransactionLost, match="terminating connection"):
+            manager.commit()
+        assert line.statements == ["BEGIN;\nSELECT 1"]
+
+
+def arrived(connection):
+    """What a connection has not read yet."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as copy:
+        return copy.recv(65536, socket.MSG_PEEK)
 
 
 class Printer:
