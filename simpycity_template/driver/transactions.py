@@ -91,6 +91,7 @@ class Transactions(extensions.connection):
         self.statements: Any = None
         self._cursor: Any = None
         super().__init__(*args, **kwargs)
+        # Also one that is given back before it was prepared is reset.
         self._session = Session.of(self)
 
     # --- what each scope begins with ---

@@ -103,8 +103,7 @@ class Events:
     Attributes:
         listeners: those of each event.
         lost_writes: logs transactions that nobody committed, where that is switched on; or None.
-        counts: how often each event happened in this process that ``fire()`` was called with.
-        checkouts: how many connections were handed to a scope.
+        counts: how often each event happened in this process; ``checkin`` is counted in ``holds``.
         waited: seconds for which threads waited for a connection that they got, all together.
         held: seconds for which connections were held that have come back, all together.
         holds: how many hold times there were up to each of ``HOLD_BUCKETS`` and above the one
@@ -122,7 +121,6 @@ class Events:
     def forked(self) -> None:
         """A child process counts from zero; what listens goes on listening."""
         self.counts = dict.fromkeys(EVENTS, 0)
-        self.checkouts = 0
         self.waited = self.held = 0.0
         self.holds = [0] * (len(HOLD_BUCKETS) + 1)
 

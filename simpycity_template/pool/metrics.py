@@ -85,7 +85,7 @@ def measured(now: Now, max_size: int, events: Events) -> Metrics:
         waiting=now.waiting,
         max_size=max_size,
         connects=counts["connect"],
-        checkouts=events.checkouts,
+        checkouts=counts["checkout"],
         checkins=sum(events.holds),
         waits=counts["wait"],
         wait_seconds=events.waited,

@@ -99,7 +99,7 @@ class Pool(Tables):
         if owner.isolation_level is not None:
             # Before anybody begins a transaction, which this would roll back.
             connection.set_level(owner.isolation_level)
-        self._events.checkouts += 1
+        self._events.counts["checkout"] += 1
         if self._events.listeners["checkout"]:
             self._events.call(Event("checkout", owner, 0.0, connection), connection)
         return connection

@@ -59,6 +59,9 @@ class suppress_own(suppress):
 def finish(step: Callable[..., object], *args: Any) -> None:
     """Call ``step``, and where something interrupts it call it again, before that goes on.
 
+    What arrives before this has begun interrupts this, too. Where the step must not be left out,
+    both calls stand in the clean-up itself.
+
     Arguments:
         step: raises nothing of its own, and may be called twice.
         args: what it is called with.

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from simpycity_template.driver.connection import Connection
 from simpycity_template.driver.terminate import terminate
 from simpycity_template.driver.traced_cursor import connect_traced
-from simpycity_template.pool.events import Event
 from simpycity_template.pool.owner import Owner
 from simpycity_template.pool.pool import Pool
 from simpycity_template.testing.shared_connection import SharedConnection
@@ -45,8 +44,7 @@ class TransactionPool(Pool):
         owner.connection = connection
         connection.statements = self._events.statements
         self._owners.add(owner)
-        self._events.checkouts += 1
-        self._events.call(Event("checkout", owner, 0.0, connection), connection)
+        self._events.fire("checkout", owner, connection=connection)
         return connection
 
     def _open_shared(self, owner: Owner) -> SharedConnection:
