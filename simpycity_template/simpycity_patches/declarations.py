@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
-from simpycity_template.process.signals import raised_by_handler
 from simpycity_template.process.weak_list import WeakList
 
 _declared: WeakList[Any] = WeakList()
@@ -56,9 +55,7 @@ def _line(module: ModuleType, name: str) -> int:
     """The first line of a module that gives a name its value; 1 where its source has none."""
     try:
         source = inspect.getsource(module)
-    except (OSError, TypeError) as error:
-        if raised_by_handler(error):
-            raise
+    except (OSError, TypeError):
         return 1
     found = re.search(rf"(?m)^[ \t]*{re.escape(name)}\b[^=\n]*=", source)
     return source.count("\n", 0, found.start()) + 1 if found else 1

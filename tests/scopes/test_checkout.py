@@ -2,8 +2,6 @@
 
 import os
 import signal
-import sys
-from itertools import count
 
 import pytest
 from simpycity.core import Raw
@@ -11,8 +9,6 @@ from support import calls_of, in_use, until
 
 from simpycity_template.driver.connection import Connection
 from simpycity_template.middleware import ManagerMiddleware
-from simpycity_template.pool.pool import Pool
-from simpycity_template.scopes.checkouts import Checkouts
 
 
 class SoftTimeLimit(Exception):
@@ -139,37 +135,3 @@ def test_nor_does_a_response_body_that_was_closed(manager):
     assert b"".join(bodies[0]) == b"sent"
     bodies[0].close()
     assert calls_of(bodies.clear)[0] == 0
-
-
-def test_ctrl_c_at_any_line_of_closing_a_handle_leaves_its_connection_to_the_scope(manager):
-    one = Raw("SELECT 1 AS one")
-
-    def interrupted(at):
-        lines = count()
-
-        def at_line(frame, event, arg):
-            if event == "line" and next(lines) == at:
-                raise KeyboardInterrupt
-            return at_line
-
-        codes = Pool.release.__code__, Checkouts.release.__code__
-        with manager.scope("work"):
-            handle = manager.open()
-            before = sys.gettrace()
-            sys.settrace(lambda frame, event, arg: at_line if frame.f_code in codes else None)
-            try:
-                handle.close()
-            except KeyboardInterrupt:
-                sys.settrace(before)
-                assert one(options={"handle": handle}).fetchone()["one"] == 1
-                return True
-            finally:
-                sys.settrace(before)
-        return False
-
-    for at in count():
-        went_on = interrupted(at)
-        assert in_use(manager) == []
-        if not went_on:
-            break
-    assert at > 10

@@ -13,13 +13,14 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import count
 from queue import SimpleQueue
+from types import SimpleNamespace
 
 import psycopg2
 import pytest
 from simpycity.core import Raw
 from support import PATIENCE, backend, end_session, in_use, until
 
-from simpycity_template import PoolTimeout
+from simpycity_template import PoolTimeout, embedded
 from simpycity_template.driver import conninfo
 from simpycity_template.driver.state import ACTIVE
 from simpycity_template.driver.terminate import terminate
@@ -191,6 +192,21 @@ def test_while_who_waited_in_vain_leaves_the_queue(make_manager):
         assert manager.waiting() == in_use(manager) == []
 
 
+def test_while_a_handle_is_closed_which_can_be_used_again(manager):
+    def work(block):
+        with manager.scope("task"):
+            handle = manager.open()
+            backend(handle)
+            try:
+                with block():
+                    handle.close()
+            finally:
+                assert backend(handle)
+
+    for _ in at_each_moment(work, "checkouts.py", "pool.py", "tables.py"):
+        assert in_use(manager) == []
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_while_a_request_ends(manager, fails):
     def application(environ, start_response):
@@ -310,6 +326,18 @@ def test_while_a_service_file_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(conninfo.ConfigParser, "read", lambda *args, **named: arrive())
     with pytest.raises(Limit):
         conninfo.of_service("wiki")
+
+
+def test_while_an_embedded_server_is_looked_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(embedded, "open_home", lambda *_: arrive())
+    with pytest.raises(Limit):
+        embedded.dsn(tmp_path, "wiki")
+
+
+def test_while_what_a_killed_server_has_left_is_looked_for(tmp_path):
+    left = SimpleNamespace(name=arrive)
+    with pytest.raises(Limit):
+        embedded._Server(tmp_path, tmp_path)._is_of_cluster(left)
 
 
 def test_while_a_password_is_asked_for():
