@@ -74,7 +74,7 @@ def test_the_page_serves(make_project, sessions):
     with project.serve_on(port, "-m", *commands()[1], "--port", str(port)) as site:
         assert site.get("/milk", b"") == (200, '{"notes":1}\n')
         assert site.get("/") == (200, '{"notes":1}\n')
-        assert site.get("/numbers")[1].endswith("\n1000\n")
+        assert site.get("/numbers")[1].endswith("\n100\n")
         assert sessions.are_free()
     assert sessions.are_gone()
 

@@ -129,7 +129,7 @@ def test_the_page_serves(project, sessions):
     with serve(project) as site:
         assert site.get("/", b"milk") == (200, '{"notes": 1}')
         assert site.get("/") == (200, '{"notes": 1}')
-        assert site.get("/numbers")[1].endswith("\n1000\n")
+        assert site.get("/numbers")[1].endswith("\n100\n")
         assert sessions.are_free()
     assert sessions.are_gone()
 

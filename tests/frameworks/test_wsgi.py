@@ -88,7 +88,7 @@ def load(site, expected):
 
 def test_the_plain_application_streams(project, sessions):
     with project.serve("plain:application") as site:
-        assert site.get("/")[1].endswith("\n1000\n")
+        assert site.get("/")[1].endswith("\n100\n")
         assert sessions.are_free()
     assert sessions.are_gone()
 
