@@ -75,12 +75,23 @@ class _Request(RequestScope):
     def __init__(self, manager: Manager, request: Request) -> None:
         super().__init__(manager.scopes, request.environ)
         self.response: Response | None = None
-        self.__enter__()
         # Before any that a request factory has added: where one fails, Pyramid calls no other.
         request.finished_callbacks.appendleft(self.finish)
+        self.__enter__()
 
     def finish(self, request: Request) -> None:
         """End the scope, or leave it to a stream."""
+        try:
+            self._finish(request)
+        except BaseException:
+            # Twice, because a task's time limit may interrupt the first before it has begun.
+            try:
+                self.abort()
+            finally:
+                self.abort()
+            raise
+
+    def _finish(self, request: Request) -> None:
         try:
             # The application's own callbacks may query.
             while request.finished_callbacks:
@@ -89,11 +100,11 @@ class _Request(RequestScope):
             self.__exit__(*sys.exc_info())
             if self.response is not None:
                 self.outcome.known(is_error(self.response.status))
-            body: Any = getattr(self.response, "app_iter", ())
-            if is_complete(body, request.environ):
-                self.close()
-            else:
-                _set_body(self.response, UnclosedBody(body, self))
+        body: Any = getattr(self.response, "app_iter", ())
+        if is_complete(body, request.environ):
+            self.close()
+        else:
+            _set_body(self.response, UnclosedBody(body, self))
 
 
 def _set_body(response: Response, body: StreamedBody) -> None:

@@ -35,7 +35,7 @@ class RequestScope:
 
     def __init__(self, stacks: Stacks, environ: dict[str, Any]) -> None:
         key = f"simpycity_template.{stacks.name}"
-        if key not in environ and not _thread.get().depth:
+        if key not in environ and not _is_in_request():
             # A new request of this thread, not one within another (an error document, a page made
             # of several).
             _abort_streams(stacks)
@@ -48,13 +48,12 @@ class RequestScope:
     def __enter__(self) -> None:
         for scope in self._scopes:
             self.stacks.enter(scope)
-        _thread.get().depth += 1
+        _thread.get().requests.append(self)
 
     def __exit__(
         self, kind: object = None, error: BaseException | None = None, trace: object = None
     ) -> None:
-        _thread.get().depth -= 1
-        self._scopes = self.stacks.leave(self.scope)
+        self._leave()
         if error is not None:
             end_at_application(error)
 
@@ -78,13 +77,24 @@ class RequestScope:
 
     def abort(self) -> None:
         """Close it, and leave it where something has interrupted that."""
-        self.stacks.leave(self.scope)
+        self._leave()
         self.close()
 
     def end(self) -> None:
         """Close it for good. Work that still goes on in it gets ``TransactionLost``."""
+        self._leave()
         for scope in reversed(self._scopes):
             scope.end()
+
+    def is_entered(self) -> bool:
+        """Whether this thread is in it."""
+        return self.stacks.is_in(self.scope)
+
+    def _leave(self) -> None:
+        self._scopes = self.stacks.leave(self.scope) or self._scopes
+        requests = _thread.get().requests
+        if self in requests:
+            requests.remove(self)
 
 
 class StreamedBody:
@@ -126,7 +136,11 @@ class StreamedBody:
                 piece = next(self._iterator)
         except BaseException:
             self._over = True
-            self.request.close()
+            # Twice, because a task's time limit may interrupt the first before it has begun.
+            try:
+                self.request.abort()
+            finally:
+                self.request.abort()
             raise
         if self._closed:
             # By another thread, and the piece may have begun another scope since.
@@ -198,14 +212,23 @@ class UnclosedBody(StreamedBody):
 
 
 class _Thread:
-    """The streams that wait with a thread, and how many calls of applications it is in."""
+    """The streams that wait with a thread, and the requests that it has entered."""
 
     def __init__(self) -> None:
-        self.depth = 0
+        self.requests: list[RequestScope] = []
         self.streams: set[weakref.ref[StreamedBody]] = set()
 
 
 _thread = PerThread(_Thread)
+
+
+def _is_in_request() -> bool:
+    """Whether this thread is in a request, of any manager."""
+    thread = _thread.get()
+    if thread.requests:
+        # What a signal raises may have come between the end of one and its leaving this list.
+        thread.requests = [request for request in thread.requests if request.is_entered()]
+    return bool(thread.requests)
 
 
 def _abort_streams(stacks: Stacks) -> None:

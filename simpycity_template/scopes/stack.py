@@ -88,6 +88,10 @@ class Stacks(PerThread[Stack]):
         scope.thread = stack.thread
         stack.append(scope)
 
+    def is_in(self, scope: Scope) -> bool:
+        """Whether this thread is in ``scope``."""
+        return scope in self.get()
+
     def leave_current(self, scope: Scope) -> bool:
         """Leave ``scope`` where it is the current one of this thread; whether it is."""
         stack = self.get()
@@ -101,7 +105,7 @@ class Stacks(PerThread[Stack]):
 
         Returns:
             what this thread has left: ``scope``, and the scopes that were begun inside it and not
-            left, as that of a block which a generator is in.
+            left, as that of a block which a generator is in. Nothing where it was not in it.
         """
         stack = self.get()
         for index in reversed(range(len(stack))):
@@ -109,7 +113,7 @@ class Stacks(PerThread[Stack]):
                 left = stack[index:]
                 del stack[index:]
                 return left
-        return [scope]
+        return []
 
     def leave_innermost(self, begun: list[Scope]) -> Scope:
         """Leave the innermost of the scopes ``begun`` that this thread is in, and return it.

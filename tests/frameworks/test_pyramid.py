@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from limits import at_each_moment
 from pages import block, typed
 from psycopg2.errors import UndefinedColumn
 from pyramid.config import Configurator
@@ -284,6 +285,18 @@ def test_a_request_whose_factory_added_a_failing_callback_ends(application, mana
         app.get("/page")
     assert seen == [["GET /page"]]
     assert (manager.scopes.current(), labels(manager)) == (None, [])
+
+
+def test_a_time_limit_while_a_request_ends_leaves_nothing_in_use(application, manager):
+    app = application(lambda request: Response(str(backend(manager))))
+
+    def work(block):
+        with block():
+            app.get("/page")
+
+    # Before that Pyramid has not begun to end it.
+    for _ in at_each_moment(work, "frameworks/pyramid.py", "scopes/request.py", since="_finish"):
+        assert (manager.scopes.current(), labels(manager)) == (None, [])
 
 
 def test_a_file_is_served_in_ranges(application):

@@ -5,19 +5,19 @@ raise, too. What is under way is finished first.
 """
 
 import ctypes
-import gc
 import signal
 import socket
 import sys
 import threading
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
-from itertools import count
+from itertools import islice
 from queue import SimpleQueue
 from types import SimpleNamespace
 
 import psycopg2
 import pytest
+from limits import Limit, arrive, at_each_moment, limit, limits
 from simpycity.core import Raw
 from support import PATIENCE, backend, end_session, in_use, until
 
@@ -29,14 +29,6 @@ from simpycity_template.middleware import respond_in_scope
 from simpycity_template.pool.password import password_of
 from simpycity_template.process.signals import suppress_own
 from simpycity_template.scopes.scope import Scope
-
-
-class Limit(TimeoutError):
-    """As those of whoever takes Python's own class for a time limit."""
-
-
-def limit(number, frame):
-    raise Limit("time limit")
 
 
 class Callable:
@@ -56,61 +48,9 @@ HANDLERS = {
 
 
 @pytest.fixture(autouse=True)
-def handler():
-    before = signal.signal(signal.SIGUSR1, limit)
-    yield
-    signal.signal(signal.SIGUSR1, before)
-
-
-def arrive():
-    signal.raise_signal(signal.SIGUSR1)
-
-
-@contextmanager
-def limit_at(number, files, since, raised):
-    """A block in which a limit arrives at that of the moments in ``files`` where Python may raise one.
-
-    These are the beginning of a function and the return of a built-in one; those before the function
-    ``since`` do not count.
-    """
-    passed, begun = count(), not since
-
-    def profile(frame, event, argument):
-        nonlocal begun
-        begun = begun or frame.f_code.co_name == since
-        if (
-            begun
-            and event in ("call", "c_return")
-            and frame.f_code.co_filename.endswith(files)
-            # Python lets nothing come between a lock and its block.
-            and getattr(argument, "__name__", "") != "__enter__"
-            and next(passed) == number
-        ):
-            raised.append(frame)
-            arrive()
-
-    # Python drops what is raised in a destructor: let none run here of what earlier tests have left.
-    gc.disable()
-    sys.setprofile(profile)
-    try:
+def limited():
+    with limits():
         yield
-    finally:
-        sys.setprofile(None)
-        gc.enable()
-
-
-def at_each_moment(work, *files, since=""):
-    """Do ``work(block)`` once for each moment in its ``block``, with a limit then; yield after each."""
-    for number in count():
-        raised = []
-        try:
-            work(partial(limit_at, number, files, since, raised))
-        except Limit:
-            yield number
-        else:
-            assert not raised, f"the limit was dropped in {raised}"
-            assert number > 3, "nothing was seen"
-            return
 
 
 @pytest.fixture
@@ -211,6 +151,19 @@ def test_while_a_handle_is_closed_which_can_be_used_again(manager):
         assert in_use(manager) == []
 
 
+def stream(environ, start_response):
+    return (b"%d" % backend() for _ in "ab")
+
+
+def frees_what_a_server_forgets(manager):
+    """Whether the thread's next request frees what a stream has that is never closed."""
+    forgotten = respond_in_scope(manager, stream, {}, None)
+    next(forgotten)
+    assert len(in_use(manager)) == 1
+    respond_in_scope(manager, lambda *_: [b""], {}, None)
+    return in_use(manager) == []
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_while_a_request_ends(manager, fails):
     def application(environ, start_response):
@@ -227,6 +180,7 @@ def test_while_a_request_ends(manager, fails):
     files = "middleware.py", "request.py", "scope.py", "pool.py", "tables.py"
     for _ in at_each_moment(work, *files, since="__exit__"):
         assert in_use(manager) == []
+        assert frees_what_a_server_forgets(manager)
 
 
 def test_while_a_receiver_ends_the_scope_that_another_began(manager):
@@ -246,15 +200,41 @@ def test_while_a_receiver_ends_the_scope_that_another_began(manager):
         assert in_use(manager) == []
 
 
+def test_while_a_request_begins(manager):
+    def work(block):
+        with block():
+            respond_in_scope(manager, lambda *_: [b""], {}, None)
+
+    for _ in at_each_moment(work, "request.py", "stack.py", since="__enter__"):
+        assert frees_what_a_server_forgets(manager)
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_while_a_streamed_body_is_sent(manager, pieces):
+    def work(block):
+        body = respond_in_scope(manager, stream, {}, None)
+        try:
+            with block():
+                assert len(list(islice(body, pieces))) == pieces
+        finally:
+            body.close()
+
+    for _ in at_each_moment(work, "scope.py", "request.py", "stack.py", since="__enter__"):
+        assert in_use(manager) == []
+        assert frees_what_a_server_forgets(manager)
+
+
 def test_while_a_streamed_body_is_closed(manager):
     def work(block):
-        body = respond_in_scope(manager, lambda *_: (b"%d" % backend() for _ in "ab"), {}, None)
+        body = respond_in_scope(manager, stream, {}, None)
         next(body)
         with block():
             body.close()
 
-    for _ in at_each_moment(work, "scope.py", "request.py", since="end"):
+    for _ in at_each_moment(work, "scope.py", "request.py", "stack.py", since="__exit__"):
         assert in_use(manager) == []
+        assert manager.scopes.current() is None
+        assert frees_what_a_server_forgets(manager)
 
 
 @pytest.fixture
