@@ -10,10 +10,9 @@ TESTS := $(VENV)/bin/python -m pytest -n 6 --dist loadfile --no-loadscope-reorde
 DEV_EXTRAS := embedded jinja2 genshi test docs dev
 # The folder of constraints.txt and psycopg2-from-binary, which lock.py writes.
 LOCK := .
-PIP = $(VENV)/bin/python -m pip --disable-pip-version-check --quiet install \
-  --constraint $(LOCK)/constraints.txt
-UV = $(VENV)/bin/uv pip install --quiet --python $(VENV)/bin/python --constraint $(LOCK)/constraints.txt
-INSTALL = $(PIP)
+LOCKED = --quiet --constraint $(LOCK)/constraints.txt
+# pip takes seconds to minutes for what uv does in one or a few.
+INSTALL = $(VENV)/bin/uv pip install --python $(VENV)/bin/python $(LOCKED)
 SOURCES = setup.py pyproject.toml simpycity_template_pylons_py3.pth $(LOCK)/constraints.txt $(LOCK)/psycopg2-from-binary/pyproject.toml
 
 .PHONY: help demo test test-stress check test-all soak odd-requests lint docs screenshots bench lock test-latest test-oldest clean
@@ -83,12 +82,9 @@ clean:  ## remove what the other targets made
 $(VENV)/demo.done: EXTRAS := embedded
 $(VENV)/dev.done: EXTRAS := $(DEV_EXTRAS)
 $(VENV)/bench.done: EXTRAS := embedded bench
-# So many packages take pip a minute, and uv a few seconds.
-$(VENV)/dev.done: INSTALL = $(UV)
-$(VENV)/dev.done: | $(VENV)/bin/uv
 
 # Built with the setuptools of constraints.txt, and not with what is newest on that day.
-$(VENV)/%.done: $(SOURCES) | $(VENV)/made
+$(VENV)/%.done: $(SOURCES) | $(VENV)/bin/uv
 	@echo "Installing into $(VENV): $(EXTRAS) ..."
 	@$(INSTALL) pip setuptools
 	@$(INSTALL) --no-build-isolation $(LOCK)/psycopg2-from-binary
@@ -96,7 +92,7 @@ $(VENV)/%.done: $(SOURCES) | $(VENV)/made
 	@touch $@
 
 $(VENV)/bin/uv: | $(VENV)/made
-	@$(PIP) uv
+	@$(VENV)/bin/python -m pip --disable-pip-version-check install --no-compile $(LOCKED) uv
 
 # Anew, whatever is there: an environment that was interrupted, or one of an earlier Makefile.
 $(VENV)/made:
