@@ -1,6 +1,7 @@
 """Packages that a few tests need, and that must not be in the environment of the others."""
 
 import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,25 +9,43 @@ from zlib import crc32
 
 import pytest
 
+# It takes a tenth of pip's time.
+UV = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "--no-deps"]
+UV += ["--python", sys.executable]
 
-def installed(config: pytest.Config, requirements: Path) -> Path:
-    """A folder, for PYTHONPATH, with the packages of a file; installed once."""
-    name = f"{requirements.parent.name}-{crc32(requirements.read_bytes())}"
-    folder = Path(config.cache.mkdir(name))  # type: ignore[union-attr]
+
+def installed(requirements: Path, python2: str | None = None) -> Path:
+    """A folder, for PYTHONPATH, with the packages of a file; installed once for all checkouts.
+
+    Arguments:
+        requirements: the file.
+        python2: the program of a Python 2.7, where they are for that.
+    """
+    python = "python2" if python2 else sys.implementation.cache_tag
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    name = f"{requirements.parent.name}-{python}-{crc32(requirements.read_bytes())}"
+    folder = caches / "simpycity_template" / "tests" / name
+    folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("w") as lock:
         # Another worker may be installing them.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "installed").exists():
-            install(folder, "--only-binary=:all:", "-r", str(requirements))
+            if python2:
+                pip = [python2, "-m", "pip", "install", "--quiet"]
+                _install(pip, folder, "-r", str(requirements))
+            else:
+                install(folder, "--only-binary=:all:", "-r", str(requirements))
             (folder / "installed").touch()
     return folder
 
 
 def install(folder: Path, *wanted: str) -> None:
     """Install packages into a folder, or skip the test."""
-    # It takes a tenth of pip's time.
-    uv = [Path(sys.executable).with_name("uv"), "pip", "install", "--quiet", "--no-deps"]
-    uv += ["--python", sys.executable, "--target", str(folder)]
-    done = subprocess.run([*uv, *wanted], capture_output=True, text=True, check=False)
+    _install(UV, folder, *wanted)
+
+
+def _install(installer: list[str], folder: Path, *wanted: str) -> None:
+    command = [*installer, "--target", str(folder), *wanted]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"{wanted[-1]} cannot be installed here: {done.stderr.strip()[-200:]}")

@@ -43,9 +43,9 @@ CREATE TABLE kept (n int);
 
 
 @pytest.fixture(scope="module")
-def packages(pytestconfig):
+def packages():
     """Where the agents are installed: together they need versions that nothing else does."""
-    return installed(pytestconfig, AGENTS / "requirements.txt")
+    return installed(AGENTS / "requirements.txt")
 
 
 @pytest.fixture(params=SEEING + OTHERS)

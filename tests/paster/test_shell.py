@@ -124,8 +124,8 @@ def test_rows_are_a_table_and_can_be_read_again(shell, rows):
     assert "DictRow" not in shown
 
 
-def test_with_ipython_it_is_the_same(project, rows, pytestconfig, tmp_path):
-    packages = installed(pytestconfig, Path(__file__).parent / "ipython" / "requirements.txt")
+def test_with_ipython_it_is_the_same(project, rows, tmp_path):
+    packages = installed(Path(__file__).parent / "ipython" / "requirements.txt")
     # Without a terminal it has a simple prompt.
     shell = Shell(project, PYTHONPATH=str(packages), IPYTHONDIR=str(tmp_path))
     try:

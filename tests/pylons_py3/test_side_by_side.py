@@ -9,9 +9,9 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from zlib import crc32
 
 import pytest
+from packages import installed
 
 PYTHON2 = Path(__file__).with_name("python2")
 
@@ -201,7 +201,7 @@ def sent(visit, answer):
 
 
 @pytest.fixture(scope="module")
-def python2(pytestconfig, temporary):
+def python2(temporary):
     """Runs a program of Python 2.7 with the packages of that time."""
     # pyenv's own, because its shim in the PATH runs only the version that is chosen.
     homes = [
@@ -212,15 +212,7 @@ def python2(pytestconfig, temporary):
     program = next(filter(None, homes), None)
     if program is None:
         pytest.skip("needs a Python 2.7; PYTHON2 names one")
-    wanted = (PYTHON2 / "requirements.txt").read_bytes()
-    packages = Path(pytestconfig.cache.mkdir(f"python2-{crc32(wanted)}"))
-    if not (packages / "pylons").exists():
-        pip = [program, "-m", "pip", "install", "--quiet", "--target", str(packages)]
-        done = subprocess.run(
-            [*pip, "-r", str(PYTHON2 / "requirements.txt")], capture_output=True, text=True
-        )
-        if not (packages / "pylons").exists():
-            pytest.skip(f"the packages of Python 2.7 cannot be installed: {done.stderr[-200:]}")
+    packages = installed(PYTHON2 / "requirements.txt", program)
     environment = {**temporary, "PYTHONPATH": str(packages)}
 
     def run(script, given):
