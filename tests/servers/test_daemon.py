@@ -11,6 +11,8 @@ from projects import Visitor, answers, change, create, paster
 from serving import on_page
 from support import PATIENCE, free_port, kill_processes_of, processes_of, until
 
+pytestmark = pytest.mark.process
+
 START, STATUS, RESTART, STOP = on_page("daemon").splitlines()
 
 
