@@ -18,7 +18,6 @@ from simpycity_template.driver import commit_outcome
 from simpycity_template.driver.disconnect import raise_translated
 from simpycity_template.driver.session import Session
 from simpycity_template.driver.state import (
-    ACTIVE,
     BY_HAND,
     IDLE,
     IN_TRANSACTION,
@@ -110,18 +109,18 @@ class Transactions(extensions.connection):
         Raises:
             psycopg2.Error: it could not be done, and the connection must be terminated.
         """
-        if self.state is not READY:
-            if self.get_transaction_status() == ACTIVE and self.owner is None:
-                raise psycopg2.OperationalError("a statement is still under way")
-            with self.lock:
-                if self.owner is None:
-                    self._roll_back()
-                    if self.state is not READY:
-                        self._session.restore(self)
-                        self._make_ready()
-        if self.notices or self.notifies:
-            # Somebody may still have the lists.
-            self.notices, self.notifies = [], []
+        # Also where no transaction is open: who has the lock may be about to begin one.
+        with self.lock:
+            if self.owner is not None:
+                return
+            if self.state is not READY:
+                self._roll_back()
+            if self.state is not READY:
+                self._session.restore(self)
+                self._make_ready()
+            if self.notices or self.notifies:
+                # Somebody may still have the lists.
+                self.notices, self.notifies = [], []
 
     def discard(self) -> None:
         """Have the server forget all that it keeps of the session, after ``reset_state()``."""

@@ -18,7 +18,7 @@ import psycopg2
 from simpycity_template.driver import commit_outcome, sql_comment
 from simpycity_template.driver.check_socket import is_alive
 from simpycity_template.driver.connection import Connection
-from simpycity_template.driver.state import IDLE
+from simpycity_template.driver.state import ACTIVE, IDLE, READY
 from simpycity_template.driver.terminate import CANCEL_INTERVAL, terminate, terminate_deadline
 from simpycity_template.driver.traced_cursor import connect_traced
 from simpycity_template.pool.call_site import from_here
@@ -134,10 +134,11 @@ class Pool(Tables):
             connection.set_isolation_level(self.settings.isolation_level)
         self._events.fire("connect", owner, owner.since - began, connection)
         self._prepared(connection)
+        expires = connection.expires + _lifetime(settings.pool_recycle)
         if self.settings is settings and owner.dsn is None:
             # Last: one that is not prepared to its end, that logged in as it was before renew(), or
             # that leads elsewhere, has expired when it comes back.
-            connection.expires = connection.opened + _lifetime(settings.pool_recycle)
+            connection.expires = expires
         return connection
 
     def _prepared(self, connection: Connection) -> None:
@@ -175,12 +176,12 @@ class Pool(Tables):
             # Before the ROLLBACK: from here on cursors of the scope are refused, also in other
             # threads, and what they sent before is rolled back. Nor is anything cancelled any more.
             connection.owner = None
-            owner.released = for_good
+            again, owner.released = owner.released, for_good
             if connection.cancelling:
                 connection.wait_until_cancelled()
             if connection.closed:
                 owner.lost = commit_outcome.broke_in_transaction(connection)
-            self._reset(owner, connection)
+            self._reset(owner, connection, again)
         except psycopg2.Error:
             terminate(connection)
         except BaseException:
@@ -190,12 +191,21 @@ class Pool(Tables):
         finally:
             self._put_back(owner)
 
-    def _reset(self, owner: Owner, connection: Connection) -> None:
+    def _reset(self, owner: Owner, connection: Connection, again: bool) -> None:
         """Make the connection of ``owner`` as good as new.
+
+        Arguments:
+            owner: who has it.
+            connection: that it has.
+            again: whether it was given back before, perhaps in another thread at this moment. What
+                is under way then is the ROLLBACK of that thread, and not a statement of the owner.
 
         Raises:
             psycopg2.Error: that failed, and the connection must be terminated.
         """
+        begun = connection.state is not READY
+        if begun and not again and connection.get_transaction_status() == ACTIVE:
+            raise psycopg2.OperationalError("a statement is still under way")
         if self._events.lost_writes is not None:
             self._events.lost_writes.look(owner, connection)
         connection.reset_state()

@@ -68,17 +68,18 @@ class Tables:
                 if not returned:
                     break
                 owner = returned[0]
-                had = self._take_back(owner, now)
+                # Its thread may take another connection as soon as this is over.
+                lost, held = owner.lost, self._take_back(owner, now)
                 if self._queue:
                     self._assign(now)
                 elif len(self._idle) > self.settings.pool_size:
                     self._trim()
                 # Last, so that an interruption does not lose it.
                 returned.popleft()
-            if had:
-                if owner.lost:
+            if held is not None:
+                if lost:
                     self._events.fire("lost", owner)
-                self._events.checked_in(owner, now - owner.since)
+                self._events.checked_in(owner, held)
         if self._dropped:
             self._close_dropped()
 
@@ -130,15 +131,14 @@ class Tables:
             if served is not None:
                 served.set()
 
-    def _take_back(self, owner: Owner, now: float) -> bool:
-        """Take ``owner`` out of the tables; whether it had a connection."""
+    def _take_back(self, owner: Owner, now: float) -> float | None:
+        """Take ``owner`` out of the tables; for how long it had a connection, if it had one."""
         if owner in self._queue:
             self._queue.remove(owner)
         self._owners.discard(owner)
         connection = owner.connection
         if connection is None:
-            return False
-        connection.owner = None
+            return None
         connection.idle_since = now
         keep = (
             now < connection.expires
@@ -150,7 +150,7 @@ class Tables:
         # Both at once, so that no interruption comes between.
         owner.connection = None
         (self._idle if keep else self._dropped).append(connection)
-        return True
+        return now - owner.since
 
     def _trim(self) -> None:
         """Keep no more than ``pool_size`` idle connections, once a burst is over.

@@ -39,13 +39,17 @@ class Checkout(Owner):
     pool: Pool
     link: Connection
 
-    def acquire(self, pool: Pool, scope: "Scope", handle: Any) -> None:
+    def acquire(self, pool: Pool, scope: "Scope", handle: Any) -> "Checkout":
         """Take a connection, and put it among the scope's.
 
         Arguments:
             pool: where it comes from, and goes back to.
             scope: whose it is.
             handle: that asks for it.
+
+        Returns:
+            what the handle has: as a rule this; or what a destructor or a signal's handler has taken
+            for it meanwhile, in this thread.
 
         Raises:
             PoolTimeout: none became free within ``pool_timeout`` seconds.
@@ -56,10 +60,13 @@ class Checkout(Owner):
         self.outcome = scope.outcome
         try:
             self.link = pool.acquire(self)
-            scope.checkouts[handle.key] = self
+            taken = scope.checkouts.setdefault(handle.key, self)
             if scope.ended:
                 # In another thread, which perhaps has not seen this checkout among the scope's.
                 raise scope.ended_error()
+            if taken is not self:
+                pool.release(self)
+            return taken
         except BaseException:
             # Twice, because a task's time limit may interrupt the first before it has begun.
             try:
@@ -138,13 +145,14 @@ class Checkout(Owner):
         """Roll back; never fails, because a broken connection has nothing to roll back."""
         if self.connection is None or self.released:
             return
-        try:
-            with self.link.lock:
-                # By now another scope may have the connection.
-                if not self.released:
-                    self.link.rollback()
-        except psycopg2.Error:
-            self.link.close()
+        with self.link.lock:
+            # By now another scope may have the connection.
+            if self.released:
+                return
+            try:
+                self.link.rollback()
+            except psycopg2.Error:
+                self.link.close()
         if self.link.closed and not self.released:
             self.pool.release(self, for_good=False)
 

@@ -53,7 +53,7 @@ class Checkouts:
                 self.scopes.release_dropped()
             # Two frames, this one and that of Owner.
             checkout = Checkout(scope.label, scope.thread, handle.dsn, handle.isolation_level, 2)
-            checkout.acquire(self.current.pool or self.current.begin(), scope, handle)
+            checkout = checkout.acquire(self.current.pool or self.current.begin(), scope, handle)
             if handle is not self.config.handle:
                 handle.taken = checkout
             if nested or len(scope.checkouts) > 1:

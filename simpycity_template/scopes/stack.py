@@ -28,8 +28,10 @@ class Stack(list[Scope]):
         """Begin a scope where the first use of a connection comes outside of one."""
         scope = Scope(self.thread.name, begun=False)
         scope.thread = self.thread
-        self.append(scope)
-        return scope
+        # A destructor or a signal's handler may have begun one meanwhile.
+        if not self:
+            self.append(scope)
+        return self[-1]
 
     def forget_ended(self) -> None:
         """Keep only the last of the scopes that were ended elsewhere; work in it gets an error."""

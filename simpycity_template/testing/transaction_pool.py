@@ -53,7 +53,7 @@ class TransactionPool(Pool):
         connection.share(self.name, self.settings.pool_timeout, self._home)
         return connection
 
-    def _reset(self, owner: Owner, connection: Connection) -> None:
+    def _reset(self, owner: Owner, connection: Connection, again: bool) -> None:
         """Undo what ``owner`` wrote and did not commit."""
         assert isinstance(connection, SharedConnection)
         connection.leave(owner)

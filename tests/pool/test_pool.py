@@ -3,11 +3,13 @@
 import gc
 import logging
 import os
+import random
 import select
 import sys
 import threading
 import weakref
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import count
 from time import monotonic
 from types import SimpleNamespace
@@ -802,3 +804,18 @@ def test_status_keeps_no_frame_of_its_callers(make_pool):
         assert look()() is None
     finally:
         gc.enable()
+
+
+def test_a_login_that_is_renewed_while_one_connects_is_kept_no_longer_than_its_scope(
+    make_pool, monkeypatch
+):
+    pool = make_pool()
+
+    def renewed():
+        monkeypatch.undo()
+        pool.renew(replace(pool.settings, dsn=f"{pool.settings.dsn} password=new"))
+        return 0.0
+
+    monkeypatch.setattr(random, "random", renewed)
+    give_back(pool, acquire(pool, Owner("connects")))
+    assert pool.status() == []

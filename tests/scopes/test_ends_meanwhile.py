@@ -9,10 +9,12 @@ import pytest
 from psycopg2 import InterfaceError
 from simpycity.core import Raw
 from simpycity.handle import Cursor
-from support import in_thread, in_use, until
+from support import PATIENCE, in_thread, in_use, until
 
 from simpycity_template import TransactionLost
+from simpycity_template.driver import merged_begin
 from simpycity_template.driver.connection import Connection
+from simpycity_template.driver.state import ACTIVE
 
 number = Raw("SELECT txid_current() AS number")
 
@@ -53,6 +55,29 @@ class Shared:
         assert number().fetchone()["number"] == self.transaction
         self.next.__exit__(None, None, None)
         assert in_use(self.manager) == []
+
+
+class WatchedLock:
+    """The lock of a connection, which notes that a thread waits for it."""
+
+    def __init__(self, link):
+        self._lock, self.is_waited_for = link.lock, threading.Event()
+        link.lock = self
+
+    def acquire(self, **limits):
+        if self._lock.acquire(blocking=False):
+            return True
+        self.is_waited_for.set()
+        return self._lock.acquire(**limits)
+
+    def __enter__(self):
+        self.acquire()
+
+    def __exit__(self, *error):
+        self._lock.release()
+
+    def __getattr__(self, name):
+        return getattr(self._lock, name)
 
 
 @pytest.fixture
@@ -153,3 +178,50 @@ def test_two_threads_that_clean_one_connection_leave_the_next_scope_alone(
     monkeypatch.setattr(Connection, "wait_until_cancelled", meanwhile)
     shared.checkout.pool.release(shared.checkout)
     shared.assert_next_is_untouched()
+
+
+def test_the_first_statement_of_a_transaction_is_rolled_back_though_it_comes_late(
+    shared, monkeypatch
+):
+    shared.manager.commit()
+    lock, execute, seen = WatchedLock(shared.link), merged_begin.execute, []
+
+    def end_and_go_on():
+        shared.block.__exit__(None, None, None)
+        with shared.manager.scope("next"):
+            seen.append(number().fetchone()["number"])
+
+    thread = threading.Thread(target=end_and_go_on)
+
+    def late(*statement):
+        # Its thread has seen that the scope goes on, and has sent nothing yet.
+        monkeypatch.undo()
+        thread.start()
+        lock.is_waited_for.wait(PATIENCE)
+        execute(*statement)
+
+    monkeypatch.setattr(merged_begin, "execute", late)
+    late_transaction = number().fetchone()["number"]
+    thread.join(PATIENCE)
+    assert seen != [late_transaction]
+    assert in_use(shared.manager) == []
+
+
+def test_a_second_thread_takes_the_rollback_of_the_first_for_no_statement(shared, monkeypatch):
+    lock, pool = WatchedLock(shared.link), shared.checkout.pool
+    run = Connection._run
+    threads = [threading.Thread(target=pool.release, args=[shared.checkout]) for _ in "ab"]
+
+    def slow(link, sql):
+        monkeypatch.setattr(Connection, "get_transaction_status", lambda link: ACTIVE)
+        threads[1].start()
+        lock.is_waited_for.wait(PATIENCE)
+        monkeypatch.undo()
+        run(link, sql)
+
+    monkeypatch.setattr(Connection, "_run", slow)
+    threads[0].start()
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert not shared.link.closed
+    assert in_use(shared.manager) == []

@@ -11,13 +11,13 @@ import sys
 import threading
 from contextlib import suppress
 from functools import partial
-from itertools import islice
+from itertools import count, islice
 from queue import SimpleQueue
 from types import SimpleNamespace
 
 import psycopg2
 import pytest
-from limits import Limit, arrive, at_each_moment, limit, limits
+from limits import Limit, arrive, at_each_moment, limit, limit_at, limits
 from simpycity.core import Raw
 from support import PATIENCE, backend, end_session, in_use, until
 
@@ -149,6 +149,33 @@ def test_while_a_handle_is_closed_which_can_be_used_again(manager):
 
     for _ in at_each_moment(work, "checkouts.py", "pool.py", "tables.py"):
         assert in_use(manager) == []
+
+
+@pytest.mark.parametrize("is_begun", [True, False])
+def test_a_handler_that_queries_at_any_moment_of_a_checkout_leaks_nothing(make_manager, is_begun):
+    manager = make_manager(pool_size=2)
+    scopes = manager.scopes.get()
+
+    def query(number, frame):
+        # Where the pool itself is under way that is an error.
+        with suppress(psycopg2.InterfaceError):
+            Raw("SELECT 1")()
+
+    files = "checkouts.py", "checkout.py", "stack.py", "scope.py", "pool.py", "tables.py"
+    signal.signal(signal.SIGUSR1, query)
+    for number in count():
+        arrived = []
+        # Where none is begun the first use of a connection begins one.
+        scopes.clear()
+        if is_begun:
+            manager.scopes.enter(Scope("task"))
+        with limit_at(number, files, "", arrived):
+            backend()
+        manager.cleanup()
+        assert in_use(manager) == [], arrived
+        if not arrived:
+            break
+    assert number > 3
 
 
 def stream(environ, start_response):
