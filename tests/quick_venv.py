@@ -19,23 +19,18 @@ exec {python} "$@"
 """
 
 _wheels = sysconfig.get_config_var("WHEEL_PKG_DIR") or Path(ensurepip.__file__, "..", "_bundled")
-# What `python3 -m venv` installs.
-AS_PYTHON_DOES = ["--no-index", f"--find-links={_wheels}", "pip"]
-AS_PYTHON_DOES += ["setuptools"] if sys.version_info < (3, 12) else []
+# As ensurepip does: the pip that Python brings, because it is the one that a new user has.
+_wanted = ["--no-index", f"--find-links={_wheels}", "pip"]
+_wanted += ["setuptools"] if sys.version_info < (3, 12) else []
 
 
-def put_python(folder: Path, *wanted: str) -> None:
-    """Write a python3 into a folder.
-
-    Arguments:
-        folder: it exists.
-        wanted: what uv installs into an environment that is made with it, as its arguments.
-    """
+def put_python(folder: Path) -> None:
+    """Write a python3 into a folder, which exists."""
     python = folder / "python3"
     uv = Path(sys.executable).with_name("uv")
     python.write_text(
         SCRIPT.format(
-            python=shlex.quote(sys.executable), uv=shlex.quote(str(uv)), wanted=shlex.join(wanted)
+            python=shlex.quote(sys.executable), uv=shlex.quote(str(uv)), wanted=shlex.join(_wanted)
         )
     )
     python.chmod(0o755)

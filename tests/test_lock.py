@@ -14,7 +14,7 @@ from checkout import copy_checkout
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from pages import ROOT
-from quick_venv import AS_PYTHON_DOES, put_python
+from quick_venv import put_python
 
 # `make test-latest` and `make test-oldest` lock other versions, in another folder.
 LOCK = ROOT / os.environ.get("LOCK", ".")
@@ -94,7 +94,7 @@ def test_make_installs_the_locked_versions_where_there_is_no_compiler(tmp_path):
     programs.mkdir()
     for name in ("make", "sh", "sed", "touch", "tr"):
         (programs / name).symlink_to(shutil.which(name))
-    put_python(programs, *AS_PYTHON_DOES)
+    put_python(programs)
     checkout = tmp_path / "check out"
     copy_checkout(checkout, "tests")
     ours = ("MAKE", "MFLAGS", "VIRTUAL", "CC", "LOCK", "VENV")
