@@ -4,6 +4,7 @@ import contextlib
 import os
 from types import CodeType, FrameType
 
+import psycopg2
 import simpycity
 
 from simpycity_template import settings
@@ -11,7 +12,7 @@ from simpycity_template import settings
 # Frames of these are on the way from the application to the pool, never its own code.
 _OURS = (contextlib.__file__,) + tuple(
     os.path.dirname(os.path.abspath(module)) + os.sep
-    for module in (settings.__file__, simpycity.__file__)
+    for module in (settings.__file__, simpycity.__file__, psycopg2.__file__)
 )
 
 
@@ -29,7 +30,7 @@ Line = tuple[CodeType, int]
 
 
 def application_line(frame: FrameType) -> Line:
-    """The innermost line from ``frame`` on that is not Simpycity's or this package's.
+    """The innermost line from ``frame`` on that is not psycopg2's, Simpycity's or this package's.
 
     Most are never shown, so even the line's number is found out later, by ``described()``.
     """
@@ -42,7 +43,7 @@ def application_line(frame: FrameType) -> Line:
 
 
 def is_ours(file: str) -> bool:
-    """Whether code of this file is Simpycity's or this package's."""
+    """Whether code of this file is psycopg2's, Simpycity's or this package's."""
     return _ours[file]
 
 

@@ -57,8 +57,17 @@ class Database:
             options: as those of ``psycopg2.connect()``.
 
         Raises:
-            psycopg2.OperationalError: the server cannot be reached.
+            psycopg2.OperationalError: the server cannot be reached, or refuses the connection. It
+                has ``is_busy``, as ``PoolTimeout`` has.
         """
+        try:
+            return self._connect(dsn, options)
+        except psycopg2.OperationalError as error:
+            # The request has done nothing yet: it may succeed when the server is back.
+            error.is_busy = True  # type: ignore[attr-defined]
+            raise
+
+    def _connect(self, dsn: str | None, options: dict[str, Any]) -> Any:
         if dsn is None and self._server is not None:
             try:
                 return psycopg2.connect(self._server, **options)

@@ -25,7 +25,7 @@ from simpycity_template.pylons_py3.restricted import networks, why_not
 # As many failed requests the debugger keeps with all their frames; the oldest are forgotten.
 KEPT_FAILURES = 20
 
-# Seconds after which to ask again where all connections were in use.
+# Seconds after which to ask again where there was no connection for the request.
 RETRY_AFTER = 10
 
 REFUSED = "<p>An error occurred; its traceback is in the log.</p><p>{}</p>"

@@ -9,7 +9,7 @@ import pytest
 from mails import smtp_server
 from paste.registry import RegistryManager, StackedObjectProxy
 from simpycity.core import Raw
-from support import in_use
+from support import free_port, in_use
 from webtest import TestApp
 
 from simpycity_template.middleware import ManagerMiddleware
@@ -90,6 +90,21 @@ def test_a_traceback_in_the_log_says_when_it_was_and_for_which_request(handler):
         first,
     )
     assert (second, last) == ("  Traceback (most recent call last):", "  ValueError: boom")
+
+
+def test_where_the_database_cannot_be_reached_it_says_when_to_ask_again(make_manager):
+    manager = make_manager(dsn=f"host=127.0.0.1 port={free_port()} dbname=gone")
+
+    def view(environ, start_response):
+        manager.handle().execute("SELECT 1")
+
+    app = TestApp(errors.ErrorMiddleware(ManagerMiddleware(view, manager)))
+    page = app.get("/", extra_environ=THROWN, expect_errors=True)
+    assert (page.status_int, page.headers["Retry-After"]) == (503, "10")
+    # The log ends with the application's line: none follows that leads from there to psycopg2.
+    frames = re.findall(r'(?m)^ +File ".*", line \d+, in (\w+)', page.errors)
+    assert frames[-1] == "view"
+    assert "Connection refused" in page.errors
 
 
 def test_an_error_of_several_lines_is_answered_and_mailed():
