@@ -50,7 +50,7 @@ def limit_at(number, files, since, raised):
             and getattr(argument, "__name__", "") != "__enter__"
             and next(passed) == number
         ):
-            raised.append(frame)
+            raised.append(f"{frame.f_code.co_filename}:{frame.f_lineno}")
             arrive()
 
     # Python drops what is raised in a destructor: let none run here of what earlier tests have left.
@@ -71,6 +71,11 @@ def at_each_moment(work, *files, since=""):
             with limits():
                 work(partial(limit_at, number, files, since, raised))
         except Limit:
+            # Not here: who keeps the exception, keeps the frames that it has left.
+            limited = True
+        else:
+            limited = False
+        if limited:
             yield number
         else:
             assert not raised, f"the limit was dropped in {raised}"

@@ -7,7 +7,6 @@ a CLI command, a test, a job.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from typing import Any
 
 from simpycity_template.frameworks import configured, installed
@@ -76,8 +75,9 @@ def _begin(app: Flask, **_: object) -> None:
     if around is None or not around.begun:
         command = click.get_current_context(silent=True)
         label = command.command_path if command else f"app context of {app.name}"
-        g.simpycity_scope = ExitStack()
-        g.simpycity_scope.enter_context(manager.scope(label))
+        # Where Flask does not come to the teardown, the scope ends with its g.
+        g.simpycity_scope = manager.scope(label)
+        g.simpycity_scope.__enter__()
 
 
 def _ending(teardown: Callable[..., None]) -> Callable[..., None]:
@@ -89,6 +89,6 @@ def _ending(teardown: Callable[..., None]) -> Callable[..., None]:
         finally:
             scope = g.pop("simpycity_scope", None)
             if scope is not None:
-                scope.close()
+                scope.__exit__(None, None, None)
 
     return do_teardown_appcontext

@@ -1,6 +1,7 @@
 """``manager.scope()``: a unit of work outside a request, as a ``with`` block or a decorator."""
 
 import inspect
+import sys
 from collections.abc import Callable
 from functools import wraps
 from typing import ParamSpec, TypeVar
@@ -28,22 +29,27 @@ class ScopeBlock:
     def __enter__(self) -> None:
         scope = Scope(self._label)
         self._begun.append(scope)
-        self._stacks.enter(scope)
+        self.__class__ = _EnteredBlock
+        try:
+            self._stacks.enter(scope)
+        except BaseException:
+            # Ctrl-C or a task's time limit; Python does not call __exit__() then.
+            self._stacks.end_innermost([scope])
+            raise
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        scope = self._begun.pop()
+        ended = None
         try:
-            if not self._stacks.leave_current(scope):
-                # It ends out of order, or in another thread than it began in.
-                self._begun.append(scope)
-                scope = self._stacks.leave_innermost(self._begun)
-                self._begun.remove(scope)
-            scope.end()
+            ended = self._stacks.end_innermost(self._begun)
         except BaseException:
-            # Ctrl-C or a task's time limit, anywhere in there: it ends all the same.
-            self._stacks.leave(scope)
-            scope.end()
+            # The same, anywhere in there: it ends all the same.
+            ended = self._stacks.end_innermost(self._begun)
             raise
+        finally:
+            if ended is not None:
+                self._begun.remove(ended)
+                if not self._begun:
+                    self.__class__ = ScopeBlock
         if error is not None:
             end_at_application(error)
 
@@ -61,6 +67,21 @@ class ScopeBlock:
                 return function(*args, **kwargs)
 
         return in_scope
+
+
+class _EnteredBlock(ScopeBlock):
+    """A block that is entered, and ends its scopes where it is dropped without its ``__exit__()``.
+
+    What a signal raises may come before the first instruction of that. A block that was left has no
+    destructor, because Python drops what a signal raises in one.
+    """
+
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        while self._begun and not sys.is_finalizing():
+            self._stacks.end_innermost(self._begun)
+            del self._begun[-1]
 
 
 def _refuse_what_runs_later(function: Callable[..., object], label: str) -> None:

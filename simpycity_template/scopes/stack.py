@@ -94,14 +94,6 @@ class Stacks(PerThread[Stack]):
         """Whether this thread is in ``scope``."""
         return scope in self.get()
 
-    def leave_current(self, scope: Scope) -> bool:
-        """Leave ``scope`` where it is the current one of this thread; whether it is."""
-        stack = self.get()
-        if not stack or stack[-1] is not scope:
-            return False
-        stack.pop()
-        return True
-
     def leave(self, scope: Scope) -> list[Scope]:
         """Make the scope that waited for ``scope`` the current one again.
 
@@ -117,18 +109,29 @@ class Stacks(PerThread[Stack]):
                 return left
         return []
 
-    def leave_innermost(self, begun: list[Scope]) -> Scope:
-        """Leave the innermost of the scopes ``begun`` that this thread is in, and return it.
+    def end_innermost(self, begun: list[Scope]) -> Scope:
+        """End the innermost of the scopes ``begun`` that this thread is in, and return it.
 
         A scope in a generator may end out of order, or in another thread than it began in: where
         this thread is in none of them, it is the last one begun that ends here.
         """
         stack = self.get()
-        for index in reversed(range(len(stack))):
-            if stack[index] in begun:
-                return stack.pop(index)
-        begun[-1].ends_elsewhere()
-        return begun[-1]
+        try:
+            for scope in reversed(stack):
+                if scope in begun:
+                    break
+            else:
+                scope = begun[-1]
+                scope.ends_elsewhere()
+            # First, so that what interrupts it leaves the scope for another attempt.
+            scope.end()
+            if stack and stack[-1] is scope:
+                del stack[-1]
+            elif scope in stack:
+                del stack[stack.index(scope)]
+        finally:
+            del stack
+        return scope
 
     def end(self, meant: Callable[[Scope], bool], failed: bool = False) -> bool:
         """End the innermost scope of this thread for which ``meant`` is true, if there is one.

@@ -178,6 +178,37 @@ def test_a_handler_that_queries_at_any_moment_of_a_checkout_leaks_nothing(make_m
     assert number > 3
 
 
+def leaves_nothing(manager):
+    """Whether nothing is in use, and the thread is in no scope."""
+    return in_use(manager) == [] and manager.scopes.current() is None
+
+
+def test_while_a_scope_block_begins_and_ends(manager):
+    def work(block):
+        with block(), manager.scope("task"):
+            backend()
+
+    for _ in at_each_moment(work, "block.py", "stack.py", "scope.py"):
+        assert leaves_nothing(manager)
+
+
+def test_while_a_scope_block_ends_out_of_order(manager):
+    def session():
+        with manager.scope("in a generator"):
+            yield backend()
+
+    def work(block):
+        with block():
+            generator = session()
+            next(generator)
+            with manager.scope("task"):
+                backend()
+                generator.close()
+
+    for _ in at_each_moment(work, "block.py", "stack.py", "scope.py"):
+        assert leaves_nothing(manager)
+
+
 def stream(environ, start_response):
     return (b"%d" % backend() for _ in "ab")
 
