@@ -11,7 +11,7 @@ from simpycity_template.pool.tracebacks import end_at_application
 from simpycity_template.scopes.checkout import Checkout
 from simpycity_template.scopes.self_wait import self_waits
 from simpycity_template.scopes.stack import Stacks
-from simpycity_template.scopes.transaction import transaction
+from simpycity_template.scopes.transaction import TransactionBlock
 from simpycity_template.simpycity_patches.handle import Config
 
 
@@ -58,7 +58,7 @@ class Checkouts:
                 handle.taken = checkout
             if nested or len(scope.checkouts) > 1:
                 self_waits.watch(self.scopes.owners(), scope.thread)
-        elif checkout.released or checkout.link.closed:
+        elif checkout.connection is None or checkout.released or checkout.link.closed:
             checkout.replace(self.current.pool or self.current.begin(), scope, handle)
         return checkout
 
@@ -69,7 +69,7 @@ class Checkouts:
 
     def transaction_of(self, handle: Handle, forgiving: bool) -> AbstractContextManager[None]:
         """A block that commits at its end, and rolls back on an exception."""
-        return transaction(self.checkout(handle), forgiving)
+        return TransactionBlock(self.checkout(handle), forgiving)
 
     def cleanup(self) -> None:
         """End the unit of work: ROLLBACK, and release what the current scope has. Never raises."""

@@ -2,8 +2,7 @@
 
 import logging
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import psycopg2
 
@@ -14,31 +13,83 @@ from simpycity_template.scopes.checkout import Checkout
 log = logging.getLogger("simpycity_template")
 
 
-@contextmanager
-def transaction(checkout: Checkout, forgiving: bool = False) -> Iterator[None]:
-    """Commit at the end, ROLLBACK on an exception; inside another one, a savepoint.
+class TransactionBlock:
+    """A block that commits at its end, and rolls back on an exception; inside another, a savepoint."""
 
-    Arguments:
-        checkout: whose transaction it is.
-        forgiving: where a statement failed and the block went on all the same, roll back and log
-            it, as Simpycity's users are used to; otherwise that is an error.
-    """
-    depth = checkout.depth
-    with _savepoint(checkout) if depth else _whole(checkout, forgiving):
-        checkout.depth = depth + 1
+    __slots__ = ("_checkout", "_depth", "_forgiving", "_releasing")
+
+    # Not made with contextlib: a time limit between two steps of its own leaves the block open.
+    def __init__(self, checkout: Checkout, forgiving: bool) -> None:
+        """
+        Arguments:
+            checkout: whose transaction it is.
+            forgiving: where a statement failed and the block went on all the same, roll back and
+                log it, as Simpycity's users are used to; otherwise that is an error.
+        """
+        self._checkout = checkout
+        self._forgiving = forgiving
+
+    def __enter__(self) -> None:
+        checkout = self._checkout
+        self._depth = checkout.depth
+        self._releasing = False
+        if self._depth:
+            self._set_savepoint()
+        else:
+            try:
+                checkout.begin()
+            except BaseException:
+                checkout.rollback()
+                raise
+        self.__class__ = _EnteredBlock
+        checkout.depth = self._depth + 1
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self._checkout.depth = self._depth
         try:
-            yield
+            if kind is not None:
+                self._roll_back()
+            elif self._depth:
+                self._release()
+            else:
+                self._commit()
+        except BaseException:
+            # Twice, because a task's time limit may interrupt the first before it has begun.
+            try:
+                self._roll_back()
+            finally:
+                self._roll_back()
+            raise
         finally:
-            checkout.depth = depth
+            self.__class__ = TransactionBlock
 
+    @property
+    def _savepoint(self) -> str:
+        return f"simpycity_template_{self._depth}"
 
-@contextmanager
-def _whole(checkout: Checkout, forgiving: bool) -> Iterator[None]:
-    checkout.begin()
-    try:
-        yield
+    def _set_savepoint(self) -> None:
+        checkout = self._checkout
+        with checkout.link.lock:
+            checkout.check_not_released()
+            ensure_transaction(checkout.link)
+            checkout.run(f"SAVEPOINT {self._savepoint}")
+
+    def _release(self) -> None:
+        checkout = self._checkout
         checkout.check_not_released()
-        if forgiving and checkout.failed():
+        checkout.check()
+        # From here on its work is kept, whatever interrupts this: the server may have done it.
+        self._releasing = True
+        try:
+            checkout.run(f"RELEASE {self._savepoint}")
+        except psycopg2.Error:
+            self._releasing = False
+            raise
+
+    def _commit(self) -> None:
+        checkout = self._checkout
+        checkout.check_not_released()
+        if self._forgiving and checkout.failed():
             log.warning(
                 "a statement failed inside a transaction() block that went on and ended as if "
                 "it had not: nothing was committed (at %s)",
@@ -47,38 +98,26 @@ def _whole(checkout: Checkout, forgiving: bool) -> Iterator[None]:
             checkout.rollback()
         else:
             checkout.commit()
-    except BaseException:
-        # Twice, because a task's time limit may interrupt the first before it has begun.
-        try:
+
+    def _roll_back(self) -> None:
+        checkout = self._checkout
+        if not self._depth:
             checkout.rollback()
-        finally:
-            checkout.rollback()
-        raise
+        elif checkout.connection is not None and not checkout.released and not self._releasing:
+            # Where the connection broke, check() raises in the outer blocks.
+            with suppress(psycopg2.Error):
+                checkout.run(f"ROLLBACK TO {self._savepoint}")
 
 
-@contextmanager
-def _savepoint(checkout: Checkout) -> Iterator[None]:
-    savepoint = f"simpycity_template_{checkout.depth}"
-    with checkout.link.lock:
-        checkout.check_not_released()
-        ensure_transaction(checkout.link)
-        checkout.run(f"SAVEPOINT {savepoint}")
-    try:
-        yield
-        checkout.check_not_released()
-        checkout.check()
-        checkout.run(f"RELEASE {savepoint}")
-    except BaseException:
-        if checkout.connection is not None and not checkout.released:
-            try:
-                _roll_back_to(checkout, savepoint)
-            except BaseException:
-                _roll_back_to(checkout, savepoint)
-                raise
-        raise
+class _EnteredBlock(TransactionBlock):
+    """A block that is entered, and rolls back where it is dropped without its ``__exit__()``.
 
+    What a signal raises may come before the first instruction of that. A block that was left has no
+    destructor, because Python drops what a signal raises in one.
+    """
 
-def _roll_back_to(checkout: Checkout, savepoint: str) -> None:
-    # Where the connection broke, check() raises in the outer blocks.
-    with suppress(psycopg2.Error):
-        checkout.run(f"ROLLBACK TO {savepoint}")
+    __slots__ = ()
+
+    def __del__(self) -> None:
+        if self._checkout.depth == self._depth + 1 and not sys.is_finalizing():
+            self.__exit__(GeneratorExit, None, None)

@@ -306,6 +306,52 @@ def add(manager):
 added = Raw("SELECT array_agg(n) FROM added")
 
 
+BLOCK = "transaction.py", "contextlib.py", "checkout.py", "checkouts.py", "transactions.py"
+
+
+def test_while_a_transaction_block_begins_and_ends(manager, add):
+    def work(block):
+        limited = False
+        with manager.scope("task"):
+            try:
+                with block(), manager.transaction():
+                    add(1)
+                    add(2)
+            except Limit:
+                limited = True
+            with manager.transaction():
+                add(3)
+        if limited:
+            raise Limit
+
+    for _ in at_each_moment(work, *BLOCK):
+        assert added().fetchone()[0] in ([3], [1, 2, 3])
+        Raw("TRUNCATE added")()
+        manager.commit()
+        manager.cleanup()
+
+
+def test_while_a_savepoint_begins_and_ends(manager, add):
+    def work(block):
+        limited = False
+        with manager.scope("task"), manager.transaction():
+            try:
+                with block(), manager.transaction():
+                    add(1)
+                    add(2)
+            except Limit:
+                limited = True
+            add(3)
+        if limited:
+            raise Limit
+
+    for _ in at_each_moment(work, *BLOCK):
+        assert added().fetchone()[0] in ([3], [1, 2, 3])
+        Raw("TRUNCATE added")()
+        manager.commit()
+        manager.cleanup()
+
+
 def test_while_a_transaction_block_is_rolled_back_of_which_nothing_is_committed_later(manager, add):
     def work(block):
         with manager.scope("task"):
@@ -336,7 +382,7 @@ def test_while_a_savepoint_is_rolled_back_of_which_nothing_is_committed_later(ma
         if goes_on:
             raise goes_on
 
-    for _ in at_each_moment(work, "transaction.py", "transactions.py", since="_roll_back_to"):
+    for _ in at_each_moment(work, "transaction.py", "transactions.py", since="_roll_back"):
         assert added().fetchone()[0] is None
 
 
