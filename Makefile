@@ -13,6 +13,9 @@ LOCK := .
 LOCKED = --quiet --constraint $(LOCK)/constraints.txt
 # pip takes seconds to minutes for what uv does in one or a few.
 INSTALL = $(VENV)/bin/uv pip install --python $(VENV)/bin/python $(LOCKED)
+# uv reads no pip.conf, where many have an index of their own.
+INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(VENV)/bin/python -m pip config list | sed -n "s/^[^ ]*\.index-url='\(.*\)'$$/\1/p" | head -1)}"
+FAILED = { echo "The installation failed; the reason stands above. If it is the network, type the same command again later."; exit 1; }
 SOURCES = setup.py pyproject.toml simpycity_template_pylons_py3.pth $(LOCK)/constraints.txt $(LOCK)/psycopg2-from-binary/pyproject.toml
 
 .PHONY: help demo test test-stress check test-all soak odd-requests lint docs screenshots bench lock test-latest test-oldest clean
@@ -63,14 +66,14 @@ bench: $(VENV)/bench.done  ## compare the speed with what people would pick inst
 	$(VENV)/bin/python benchmarks/growth.py
 
 lock: $(VENV)/bin/uv  ## write the newest versions of what we install into constraints.txt; KEEP=1 only adds
-	@$(VENV)/bin/python lock.py $(if $(KEEP),--keep) .
+	@$(INDEX) $(VENV)/bin/python lock.py $(if $(KEEP),--keep) .
 
 test-latest: $(VENV)/bin/uv  ## run all tests with the newest versions of everything, in .latest
-	@$(VENV)/bin/python lock.py --extras $(DEV_EXTRAS) -- .latest
+	@$(INDEX) $(VENV)/bin/python lock.py --extras $(DEV_EXTRAS) -- .latest
 	@$(MAKE) test VENV=.latest/venv LOCK=.latest
 
 test-oldest: $(VENV)/bin/uv  ## run most tests with the oldest versions that setup.py allows, in .oldest
-	@$(VENV)/bin/python lock.py --oldest --extras $(DEV_EXTRAS) -- .oldest
+	@$(INDEX) $(VENV)/bin/python lock.py --oldest --extras $(DEV_EXTRAS) -- .oldest
 	@echo "Left out: the tests marked slow (whole projects, tutorials, servers, each at length)."
 	@$(MAKE) test VENV=.oldest/venv LOCK=.oldest SELECTED="-m 'not slow'"
 
@@ -86,13 +89,13 @@ $(VENV)/bench.done: EXTRAS := embedded bench
 # Built with the setuptools of constraints.txt, and not with what is newest on that day.
 $(VENV)/%.done: $(SOURCES) | $(VENV)/bin/uv
 	@echo "Installing into $(VENV): $(EXTRAS) ..."
-	@$(INSTALL) pip setuptools
-	@$(INSTALL) --no-build-isolation $(LOCK)/psycopg2-from-binary
-	@$(INSTALL) --no-build-isolation --editable ".[$$(echo $(EXTRAS) | tr ' ' ,)]"
+	@export $(INDEX); { $(INSTALL) pip setuptools && \
+	  $(INSTALL) --no-build-isolation $(LOCK)/psycopg2-from-binary && \
+	  $(INSTALL) --no-build-isolation --editable ".[$$(echo $(EXTRAS) | tr ' ' ,)]"; } || $(FAILED)
 	@touch $@
 
 $(VENV)/bin/uv: | $(VENV)/made
-	@$(VENV)/bin/python -m pip --disable-pip-version-check install --no-compile $(LOCKED) uv
+	@$(VENV)/bin/python -m pip --disable-pip-version-check install --no-compile $(LOCKED) uv || $(FAILED)
 
 # Anew, whatever is there: an environment that was interrupted, or one of an earlier Makefile.
 $(VENV)/made:
@@ -102,5 +105,6 @@ $(VENV)/made:
 	  { echo "`$(PYTHON) --version 2>&1` is too old: PYTHON=python3.12 make ..., or another from 3.10 on."; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	  { echo "$(PYTHON) cannot make virtual environments: apt install python3-venv (Debian, Ubuntu)."; exit 1; }
+	@echo "Making $(VENV) with `$(PYTHON) --version` ..."
 	@$(PYTHON) -m venv --clear $(VENV)
 	@touch $@

@@ -12,11 +12,13 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import pip
 import pytest
 from checkout import copy_checkout
 from packaging.requirements import Requirement
 from pages import block, blocks, typed
 from projects import create
+from support import free_port
 
 from simpycity_template.pylons_py3 import startup
 
@@ -254,10 +256,10 @@ def test_without_the_package_the_start_up_file_is_in_nobodys_way(environment, wh
 # The Makefile
 
 
-def make(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    """Run make as by hand, also if a make runs these tests."""
+def make(*arguments: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run make as by hand, also if a make runs these tests; with environment variables of its own."""
     env = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
-    return run("make", *arguments, cwd=cwd, env=env)
+    return run("make", *arguments, cwd=cwd, env=env | variables)
 
 
 def test_make_without_python_says_what_to_install(checkout):
@@ -265,6 +267,28 @@ def test_make_without_python_says_what_to_install(checkout):
     assert done.returncode != 0
     assert done.stdout == "There is no no-such-python: install Python 3.10 or later.\n"
     assert not (checkout / ".venv").exists()
+
+
+def test_make_installs_from_the_index_of_pip_and_says_what_to_do_where_that_fails(
+    checkout, tmp_path
+):
+    # An environment with uv, and with pip for the Makefile alone, so all has to be installed.
+    environment = tmp_path / "venv"
+    venv.create(environment)
+    (environment / "bin/uv").symlink_to(Path(sys.executable).with_name("uv"))
+    (environment / "made").touch()
+    index = f"http://127.0.0.1:{free_port()}/simple"
+    done = make(
+        f"VENV={environment}", f"{environment}/demo.done", cwd=checkout,
+        PIP_INDEX_URL=index, UV_DEFAULT_INDEX="", UV_HTTP_RETRIES="0", UV_NO_CACHE="1",
+        PYTHONPATH=str(Path(pip.__file__).parents[1]),
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert index in done.stderr
+    assert done.stdout.splitlines()[-1].startswith(
+        "The installation failed; the reason stands above."
+    )
+    assert not (environment / "demo.done").exists()
 
 
 def test_make_lists_its_targets(checkout):
