@@ -11,15 +11,16 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import psutil
 import psycopg2
 import pytest
+from preloaded import Command, parent
 from psycopg2.extensions import parse_dsn
 from support import PATIENCE, in_memory, until
 
@@ -40,40 +41,64 @@ sys.stdin.read()
 
 
 class User:
-    """A process that uses the embedded server of a directory until it is told to end."""
+    """A process that uses the embedded server of a directory until it is told to end.
 
-    def __init__(self, home: Path, script: str = USER, **options: Any) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", textwrap.dedent(script), str(home)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd="/",
-            **options,
-        )
+    Arguments:
+        home: the directory.
+        script: what it runs.
+        env: its environment.
+        account: as subprocess has it; without, the process has loaded our package already.
+    """
+
+    def __init__(
+        self, home: Path, script: str = USER, env: Mapping[str, str] = os.environ, **account: Any
+    ) -> None:
+        given, self.input = pipe()
+        self.output, told = pipe()
+        self.errors, refused = pipe()
+        arguments = ["-c", textwrap.dedent(script), str(home)]
+        self.process: Command | subprocess.Popen[bytes]
+        with given, told, refused:
+            if account:
+                self.process = subprocess.Popen(
+                    [sys.executable, *arguments],
+                    stdin=given, stdout=told, stderr=refused, cwd="/", env=env, **account,
+                )  # fmt: skip
+            else:
+                self.process = parent().start(arguments, Path("/"), env, given, told, refused)
 
     def dsn(self) -> str:
         """Return the DSN, when the process has it."""
-        assert self.process.stdout and self.process.stderr
-        line = self.process.stdout.readline().strip()
-        assert line, self.process.stderr.read()
+        line = self.output.readline().strip()
+        assert line, self.errors.read()
         return line
 
     def refusal(self) -> str:
         """Return the sentence with which the process was refused."""
-        errors = self.process.communicate(timeout=PATIENCE)[1].strip()
+        errors = self.errors.read().strip()
+        self.end()
         # A warning that the folders were opened to the server's account may stand before it.
         _, refused, sentence = errors.partition("refused: ")
         assert refused, errors
         return sentence
 
     def end(self) -> None:
-        self.process.communicate(timeout=PATIENCE)
+        """Let it end, and those that it has forked."""
+        self.input.close()
+        self.output.read()
+        self.process.wait(PATIENCE)
 
     def kill(self) -> None:
         self.process.kill()
         self.process.wait(PATIENCE)
+        for file in (self.input, self.output, self.errors):
+            file.close()
+
+
+def pipe() -> tuple[TextIO, TextIO]:
+    """A pipe: where to read, and where to write."""
+    read, write = os.pipe()
+    return open(read), open(write, "w")
 
 
 @pytest.fixture(scope="module")
@@ -248,7 +273,7 @@ def test_processes_that_start_at_once_share_one_server(use, new_home):
     ]
 
 
-def test_threads_that_start_at_once_share_one_server(use):
+def test_threads_that_start_at_once_share_one_server(use, home):
     user = use(
         script="""
         import sys, threading
@@ -318,9 +343,10 @@ def test_the_server_stops_when_the_last_process_is_killed(use, home):
 
 
 def test_ctrl_c_at_the_terminal_does_not_reach_the_server(use, home):
-    first = use(start_new_session=True)
+    first = use()
     dsn = use().dsn()
     first.dsn()
+    # Each has a session of its own, as in a terminal of its own.
     os.killpg(first.process.pid, signal.SIGINT)
     first.process.wait(PATIENCE)
     assert execute(dsn, "SELECT 1") == [(1,)]
@@ -515,8 +541,7 @@ def test_a_directory_deleted_under_its_server_is_set_up_again(use, home):
             process.suspend()
     until(lambda: all(map(suspended, children)))
     shutil.rmtree(home)
-    user.process.stdin.write("again\n")
-    user.process.stdin.flush()
+    print("again", file=user.input, flush=True)
     dsn = user.dsn()
     # The old keeper has nothing to wait for any more, and leaves the new server alone.
     until(lambda: len(keepers(home)) == 1)
@@ -545,9 +570,12 @@ def test_the_directory_may_be_called_anything(use, folder, name):
 
 
 @pytest.fixture
-def deep(folder: Path) -> Path:
-    """A directory with a path so long that the socket is in a folder of its own."""
-    return folder / (30 * "folder/") / "postgres"
+def deep(folder: Path, used: Path) -> Path:
+    """The directory of a server that was used before, with a path so long that the socket is in a folder of its own."""
+    deep = folder / (30 * "folder/") / "postgres"
+    deep.parent.mkdir(parents=True)
+    subprocess.run(["cp", "-a", used, deep], check=True)
+    return deep
 
 
 def test_a_server_that_does_not_start_leaves_no_folder_for_its_socket(use, deep):
