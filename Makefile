@@ -14,7 +14,7 @@ LOCKED = --quiet --constraint $(LOCK)/constraints.txt
 # pip takes seconds to minutes for what uv does in one or a few.
 INSTALL = $(VENV)/bin/uv pip install --python $(VENV)/bin/python $(LOCKED)
 # uv reads no pip.conf, where many have an index of their own.
-INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(VENV)/bin/python -m pip config list | sed -n "s/^[^ ]*\.index-url='\(.*\)'$$/\1/p" | head -1)}"
+INDEX = UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$($(VENV)/bin/python -m pip config list | sed -n "/\.index-url=/{s/^[^']*'\(.*\)'$$/\1/p;q;}")}"
 FAILED = { echo "The installation failed; the reason stands above. If it is the network, type the same command again later."; exit 1; }
 SOURCES = setup.py pyproject.toml simpycity_template_pylons_py3.pth $(LOCK)/constraints.txt $(LOCK)/psycopg2-from-binary/pyproject.toml
 
