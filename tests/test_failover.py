@@ -177,6 +177,23 @@ def test_a_connection_whose_server_became_read_only_is_not_handed_out_again(own_
         own_server.query("SELECT pg_reload_conf()")
 
 
+def test_a_connection_that_takes_no_writes_since_it_was_opened_fails_one_request(
+    own_server, manage
+):
+    own_server.query("ALTER ROLE postgres SET default_transaction_read_only = on")
+    manager = manage(own_server.dsn)
+    try:
+        before = request(manager)
+    finally:
+        own_server.query("BEGIN READ WRITE; ALTER ROLE postgres RESET ALL; COMMIT")
+    # Who only reads can go on with it.
+    assert request(manager) == before
+    with manager.scope("a write"), pytest.raises(psycopg2.errors.ReadOnlySqlTransaction):
+        manager.handle().execute("CREATE TABLE written (n int)")
+    with manager.scope("a write"):
+        manager.handle().execute("CREATE TABLE written (n int)")
+
+
 def test_a_server_that_does_not_answer_does_not_hold_a_thread_up_for_minutes(manage):
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         port = deaf.getsockname()[1]

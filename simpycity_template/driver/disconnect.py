@@ -51,6 +51,12 @@ def _code_in(message: str) -> str | None:
 
 def raise_translated(connection: Any, error: psycopg2.Error) -> NoReturn:
     """Raise ``error``, or in its place the reason why the session or the statement was ended."""
+    if (
+        isinstance(error, errors.ReadOnlySqlTransaction)
+        and connection.get_parameter_status("default_transaction_read_only") == "on"
+    ):
+        # Its database may take writes again: only sessions that begin from then on know.
+        connection.expires = 0.0
     owner = connection.owner
     if owner is not None and owner.deadlock and isinstance(error, errors.QueryCanceled):
         deadlock = errors.DeadlockDetected(owner.deadlock)
