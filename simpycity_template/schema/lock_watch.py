@@ -29,7 +29,8 @@ class LockWatch:
     """A block in which a thread asks now and then who keeps a session waiting.
 
     Attributes:
-        found: who did so when it was asked last, each in a sentence of its own.
+        found: who did so at the last wait of which it knows, each in a sentence of its own. It stays when
+            that has ended: the error of a wait comes later than the end.
     """
 
     def __init__(self, manager: "Manager", pid: int, timeout: float) -> None:
@@ -56,14 +57,16 @@ class LockWatch:
 
     def _run(self) -> None:
         link: Any = None
+        now: list[str] = []
         while not self._stopped.wait(self._interval):
             try:
                 link = link or pg_sessions.connect(self._manager.dsn())
-                before, self.found = self.found, pg_sessions.blockers(link, self._pid)
+                before, now = now, pg_sessions.blockers(link, self._pid)
             except (psycopg2.Error, RuntimeError) as error:
                 log.warning("who holds the lock cannot be found out: %s", str(error).strip())
                 break
-            for blocker in self.found if not before else ():
+            self.found = now or self.found
+            for blocker in now if not before else ():
                 log.warning("waiting for a lock; it is held by %s", blocker)
         if link is not None:
             link.close()

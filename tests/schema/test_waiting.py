@@ -11,7 +11,9 @@ from psycopg2.extensions import parse_dsn
 from simpycity.core import Raw
 from support import PATIENCE, fork, until
 
+from simpycity_template.monitoring import pg_sessions
 from simpycity_template.schema import Schema, SchemaError, apply
+from simpycity_template.schema.lock_watch import LockWatch
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +52,7 @@ def reader(make_manager, dsn):
 
 
 def test_a_lock_that_is_not_to_be_had_is_told_with_its_holder(make_manager, folder, rows, reader):
-    schema = Schema(make_manager(name="impatient", schema_lock_timeout=1), folder.path)
+    schema = Schema(make_manager(name="impatient", schema_lock_timeout=2), folder.path)
     folder.migration("0001_note.sql", NOTE)
     schema.apply()
     pid = reader()
@@ -59,7 +61,7 @@ def test_a_lock_that_is_not_to_be_had_is_told_with_its_holder(make_manager, fold
         schema.apply()
     said = str(error.value)
     assert "0002_change.sql, line 1: canceling statement due to lock timeout" in said
-    assert "(simpycity.schema_lock_timeout = 1 s)" in said
+    assert "(simpycity.schema_lock_timeout = 2 s)" in said
     assert f"session {pid} of 'reader', role postgres, idle in transaction for" in said
     assert "GET /notes, thread a reader of " in said
     assert f"{os.path.relpath(__file__)}:" in said
@@ -69,7 +71,7 @@ def test_a_lock_that_is_not_to_be_had_is_told_with_its_holder(make_manager, fold
 
 
 def test_a_single_file_does_not_wait_blindly_either(make_manager, tmp_path, rows, reader):
-    manager = make_manager(name="impatient", schema_lock_timeout=1)
+    manager = make_manager(name="impatient", schema_lock_timeout=2)
     file = tmp_path / "schema.sql"
     file.write_text(NOTE)
     apply(manager, file)
@@ -83,7 +85,7 @@ def test_a_single_file_does_not_wait_blindly_either(make_manager, tmp_path, rows
 def test_a_lock_that_a_concurrent_index_waits_for_is_told_with_its_holder(
     make_manager, folder, rows, server
 ):
-    schema = Schema(make_manager(schema_lock_timeout=1), folder.path)
+    schema = Schema(make_manager(schema_lock_timeout=2), folder.path)
     folder.migration("0001_note.sql", NOTE)
     schema.apply()
     folder.migration("0002_title.sql", "CREATE INDEX CONCURRENTLY note_title ON note (title)")
@@ -101,6 +103,34 @@ def test_a_lock_that_a_concurrent_index_waits_for_is_told_with_its_holder(
     assert rows("SELECT indisvalid FROM pg_index WHERE indexrelid = 'note_title'::regclass") == [
         True
     ]
+
+
+def test_who_held_a_lock_is_still_known_when_the_wait_has_ended(
+    make_manager, rows, server, monkeypatch
+):
+    manager, name = make_manager(), rows("SELECT current_database()")[0]
+    holder, waiter = server.connect(name), server.connect(name)
+    answers = []
+
+    def blockers(*args, ask=pg_sessions.blockers):
+        answers.append(ask(*args))
+        return answers[-1]
+
+    monkeypatch.setattr(pg_sessions, "blockers", blockers)
+    with holder.cursor() as cursor, LockWatch(manager, waiter.info.backend_pid, 0.04) as watch:
+        cursor.execute("SELECT pg_advisory_lock(1)")
+        thread = threading.Thread(
+            target=waiter.cursor().execute, args=["SELECT pg_advisory_lock(1)"]
+        )
+        thread.start()
+        until(lambda: answers and answers[-1])
+        cursor.execute("SELECT pg_advisory_unlock(1)")
+        thread.join(PATIENCE)
+        until(lambda: answers[-1] == [])
+        (found,) = watch.found
+    assert found.startswith(f"session {holder.info.backend_pid} ")
+    holder.close()
+    waiter.close()
 
 
 def test_without_a_timeout_the_holder_is_logged_while_it_waits(
