@@ -1,6 +1,9 @@
 """The pool that a manager has now: made at its first use, and anew where its settings change."""
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from typing import TypeVar
 
 import psycopg2
@@ -34,6 +37,8 @@ class CurrentPool:
         self._name = name
         self._database: Database | None = None
         self._disposed = False
+        # What is still to be done with pools after a change.
+        self._due: list[Callable[[], None]] = []
         self._lock = threading.RLock()
 
     @property
@@ -50,20 +55,24 @@ class CurrentPool:
         Returns:
             the settings of before, unless everything was disposed of since.
         """
-        closed = renewed = None
-        with self._lock:
-            before, self._disposed = None if self._disposed else self.settings, False
-            if self.pool is not None and before and differ_in_login(before, settings):
-                self.database().settings = settings
-                renewed = self.pool
-            elif settings != self.settings:
-                self._database = Database(settings, self._name)
-                self.events.log_lost_writes(settings.log_lost_writes)
-                closed, self.pool = self.pool, None
-        if renewed is not None:
-            renewed.renew(settings)
-        if closed is not None:
-            closed.close()
+        try:
+            with self._lock:
+                before, self._disposed = None if self._disposed else self.settings, False
+                if self.pool is not None and before and differ_in_login(before, settings):
+                    database, renew = self.database(), partial(self.pool.renew, settings)
+                    database.settings = settings
+                    self._due.append(renew)
+                elif settings != self.settings:
+                    database = Database(settings, self._name)
+                    self.events.log_lost_writes(settings.log_lost_writes)
+                    self._retire_pool()
+                    self._database = database
+        finally:
+            # Twice, because a task's time limit may interrupt the first before it has begun.
+            try:
+                self._do_due()
+            finally:
+                self._do_due()
         return before
 
     def database(self) -> Database:
@@ -101,19 +110,36 @@ class CurrentPool:
         database = self.database()
         return kind(self._name, database.settings, database.connect, self.events)
 
-    def exchange(self, pool: Pool | None) -> Pool | None:
-        """Use another pool from now on; returns the one before, which is not closed."""
-        with self._lock:
-            before, self.pool = self.pool, pool
-        return before
-
     def dispose(self) -> None:
         """Close the pool; the next use makes another one."""
-        with self._lock:
-            pool, self.pool = self.pool, None
-            self._disposed = True
+        try:
+            with self._lock:
+                self._retire_pool()
+                self._disposed = True
+        finally:
+            # Twice, because a task's time limit may interrupt the first before it has begun.
+            try:
+                self._do_due()
+            finally:
+                self._do_due()
+
+    def _retire_pool(self) -> None:
+        pool = self.pool
         if pool is not None:
-            pool.close()
+            close, self.pool = pool.close, None
+            self._due.append(close)
+
+    def _do_due(self) -> None:
+        while self._due:
+            try:
+                step = self._due[0]
+            except IndexError:
+                # Another thread does it, too.
+                break
+            step()
+            with suppress(ValueError):
+                # Last, so that an interruption does not lose it.
+                self._due.remove(step)
 
     def forked(self) -> None:
         """In a child process: no other thread has the lock, and everything is counted from zero."""

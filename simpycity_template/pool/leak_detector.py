@@ -28,7 +28,7 @@ class LeakDetector:
 
     def start(self) -> None:
         """Start the thread, if holds are to be logged."""
-        if self._seconds and self._once.acquire(blocking=False):
+        if self._seconds and not self._runs.locked():
             threading.Thread(target=self._run, name="simpycity hold_warning", daemon=True).start()
 
     def stop(self) -> None:
@@ -37,10 +37,13 @@ class LeakDetector:
 
     def forked(self) -> None:
         """A child process has no thread yet."""
-        self._once = threading.Lock()
+        self._runs = threading.Lock()
         self._stopped = threading.Event()
 
     def _run(self) -> None:
+        # Here, so that it runs once, and is started again where something interrupted that.
+        if not self._runs.acquire(blocking=False):
+            return
         pause = self._seconds
         while not self._stopped.wait(pause):
             pause = self._look()

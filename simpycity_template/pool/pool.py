@@ -242,19 +242,26 @@ class Pool(Tables):
 
     def close(self) -> None:
         """Close every connection; those in use are cancelled first. The pool is not used again."""
+        try:
+            self._close()
+        except BaseException:
+            # Ctrl-C or a task's time limit: what is left is closed all the same.
+            self._close()
+            raise
+
+    def _close(self) -> None:
         with self._lock:
             self._closed = True
-            connections = [owner.connection for owner in self._owners] + list(self._idle)
-            self._idle.clear()
-            waiting = list(self._queue)
+            for owner in self._queue:
+                if owner.served is not None:
+                    owner.served.set()
             self._queue.clear()
-        for owner in waiting:
-            if owner.served is not None:
-                owner.served.set()
+            connections = [owner.connection for owner in self._owners] + list(self._idle)
         deadline = terminate_deadline()
         for connection in connections:
             if connection is not None:
                 terminate(connection, deadline)
+        self._idle.clear()
         # A thread that is still connecting closes its connection as soon as it has it. At exit that
         # is waited for, because there is no later.
         while self._is_opening() and monotonic() < deadline:

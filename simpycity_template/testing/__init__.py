@@ -30,15 +30,21 @@ def rolled_back(manager: Manager) -> Iterator[None]:
     """
     manager.cleanup()
     pool = TransactionPool.of(manager)
-    before = manager.current.exchange(pool)
+    before = manager.current.pool
     try:
+        manager.current.pool = pool
         yield
     finally:
+        # Each twice, because a time limit may interrupt the first before it has begun.
         try:
             manager.cleanup()
         finally:
-            manager.current.exchange(before)
-            pool.close()
+            manager.current.pool = before
+            try:
+                pool.close()
+            finally:
+                pool.close()
+                manager.cleanup()
 
 
 class TransactionPerTest:

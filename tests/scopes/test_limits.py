@@ -386,6 +386,55 @@ def test_while_a_savepoint_is_rolled_back_of_which_nothing_is_committed_later(ma
         assert added().fetchone()[0] is None
 
 
+@pytest.mark.parametrize("change", ["dispose", "pool_size", "password"])
+def test_while_connections_are_closed_whose_settings_are_no_longer_those(manager, dsn, change):
+    numbers = count(1)
+
+    def make_change():
+        number = next(numbers)
+        if change == "dispose":
+            manager.dispose()
+        elif change == "pool_size":
+            manager.configure({"simpycity.dsn": dsn, "simpycity.pool_size": number})
+        else:
+            manager.configure({"simpycity.dsn": f"{dsn} password={number}"})
+
+    def link():
+        backend()
+        return manager.checked_out(manager.handle()).link
+
+    def work(block):
+        with manager.scope("in use"):
+            links[:] = [link()]
+            with manager.scope("idle later"):
+                links.append(link())
+            with block():
+                make_change()
+
+    links = []
+    for _ in at_each_moment(work, "pool/current.py", "pool/pool.py", since=make_change.__name__):
+        # All of them, or it has not begun and they are used again.
+        assert all(one.closed for one in links) or len(manager.status()) == 2
+
+
+def test_while_the_thread_is_started_that_logs_long_holds(make_manager):
+    manager = make_manager(hold_warning=0.001)
+    seen = threading.Event()
+    manager.listen("hold_warning", lambda event: seen.set())
+
+    def work(block):
+        manager.dispose()
+        with manager.scope("task"), block():
+            backend()
+
+    for _ in at_each_moment(work, "leak_detector.py"):
+        seen.clear()
+        manager.dispose()
+        with manager.scope("held"):
+            backend()
+            assert seen.wait(PATIENCE)
+
+
 @pytest.mark.parametrize("handler", HANDLERS.values(), ids=HANDLERS)
 def test_whatever_the_handler_is(handler):
     signal.signal(signal.SIGUSR1, handler)

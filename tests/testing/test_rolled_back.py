@@ -5,6 +5,7 @@ import unittest
 
 import psycopg2
 import pytest
+from limits import at_each_moment
 from psycopg2.extensions import parse_dsn
 from simpycity.core import Raw
 from support import PATIENCE, in_thread, until
@@ -291,3 +292,17 @@ def test_each_test_of_a_case_begins_with_the_same_rows(manager, rows):
     unittest.defaultTestLoader.loadTestsFromTestCase(Example).run(result)
     assert (result.testsRun, result.errors, result.failures) == (2, [], [])
     assert rows("SELECT title FROM note") == []
+
+
+def test_a_time_limit_leaves_the_manager_as_it_was_before_the_block(manager, rows):
+    def work(block):
+        with block(), rolled_back(manager):
+            add("in the block")
+            manager.commit()
+
+    files = "testing/__init__.py", "testing/transaction_pool.py", "checkouts.py", "current.py"
+    for _ in at_each_moment(work, *files):
+        add("afterwards")
+        manager.commit()
+        manager.cleanup()
+        assert rows("DELETE FROM note RETURNING title") == ["afterwards"]
