@@ -66,11 +66,12 @@ class PsqlCommand(ClientCommand):
 
     summary = "Open psql, or another client, on the application's database"
     description = """\
-    Runs psql, or the command that follows the INI file, for example pg_dump, pgcli or alembic. It
+    Runs psql, with the options that follow the INI file, or the command that follows it, for
+    example pg_dump, pgcli or alembic. It
     finds the database in its environment: libpq's clients by PGSERVICE, and others by DATABASE_URL,
     a URL that SQLAlchemy takes. No password stands in a command line. An embedded server stays up
     as long as the command runs. Exit status: that of the command."""
-    usage = "CONFIG_FILE [COMMAND [ARGUMENTS]]"
+    usage = "CONFIG_FILE [[COMMAND] ARGUMENTS]"
     min_args_error = "Name the application's INI file: paster psql development.ini"
     parser = with_options()
 
@@ -78,7 +79,9 @@ class PsqlCommand(ClientCommand):
         """Run the client."""
         manager = self.manager()
         dsn = dsn_of(manager)
-        line = self.args[1:] or ["psql"]
+        line = self.args[1:]
+        if not line or line[0].startswith("-"):
+            line = ["psql", *line]
         settings = manager.settings
         embedded = settings is not None and settings.dsn.startswith(EMBEDDED)
         program = (embedded and own_program(line[0])) or shutil.which(line[0])

@@ -30,9 +30,7 @@ def outside(tmp_path_factory, server):
 
 
 def test_psql_opens_the_applications_database(project):
-    done = paster(
-        "psql", "development.ini", "psql", "-Atc", "SELECT current_database()", cwd=project
-    )
+    done = paster("psql", "development.ini", "-Atc", "SELECT current_database()", cwd=project)
     assert (done.returncode, done.stdout.strip()) == (0, "helloworld"), done.stderr
 
 
