@@ -12,8 +12,8 @@ from urllib.parse import unquote, urldefrag
 
 import pytest
 from pages import PAGES, ROOT, blocks, shape
+from projects import python
 from psycopg2.extensions import parse_dsn
-from support import PATIENCE
 
 import simpycity_template
 from simpycity_template import Manager
@@ -139,14 +139,7 @@ def test_the_python_on_a_page_runs_from_top_to_bottom(page, server, dsn):
         "PGPORT": where.get("port", "5432"),
         "PGUSER": where["user"],
     }
-    run = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        env=environment,
-        cwd=ROOT,
-        timeout=PATIENCE,
-    )
+    run = python("-c", program, cwd=ROOT, env=environment)
     assert run.returncode == 0, run.stderr
     for shown in [one for one in blocks(page) if one.name == "printed"]:
         assert re.search(shape(shown.text), run.stdout), run.stdout

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from support import PATIENCE
+from projects import python
 
 from simpycity_template import embedded
 from simpycity_template.embedded.home import open_home
@@ -112,9 +112,7 @@ print(code, number)
 
 def use(home):
     """Use the server of a directory as root, and wait until it has stopped again."""
-    done = subprocess.run(
-        [sys.executable, "-c", USE, str(home)], capture_output=True, text=True, timeout=PATIENCE
-    )
+    done = python("-c", USE, str(home), cwd=Path("/"))
     lock = home / "keeper.lock"
     if done.returncode == 0:
         with lock.open() as held:
