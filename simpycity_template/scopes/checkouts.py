@@ -73,14 +73,12 @@ class Checkouts:
 
     def cleanup(self) -> None:
         """End the unit of work: ROLLBACK, and release what the current scope has. Never raises."""
-        stack = self.scopes.get()
-        scope = stack[-1] if stack else None
-        if scope is not None and scope.ended:
-            # Elsewhere; work in it has got an error since.
-            stack.pop()
-        del stack
-        if scope is not None:
-            scope.close()
+        try:
+            self.scopes.close_current()
+        except BaseException:
+            # Ctrl-C or a task's time limit, anywhere in there: it ends all the same.
+            self.scopes.close_current()
+            raise
         error = sys.exc_info()[1]
         if error is not None:
             end_at_application(error)

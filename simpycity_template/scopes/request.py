@@ -68,7 +68,7 @@ class RequestScope:
 
     def has_connections(self) -> bool:
         """Whether it has any; to be asked between two entries."""
-        return any(scope.checkouts for scope in self._scopes)
+        return any([scope.checkouts for scope in self._scopes])
 
     def close(self) -> None:
         """ROLLBACK, and give everything back."""
@@ -120,7 +120,13 @@ class StreamedBody:
         return self
 
     def __next__(self) -> bytes:
-        if not self._stop_waiting() and not self._over:
+        try:
+            waited = self._stop_waiting()
+        except BaseException:
+            # Ctrl-C or a task's time limit: whoever comes next finds it.
+            self._waiting.add(self._reference)
+            raise
+        if not waited and not self._over:
             raise RuntimeError(
                 f"the response body of {self.request.scope.label!r} was cut and its transaction "
                 "rolled back, because its thread began another request before all of it was sent: "
@@ -134,6 +140,11 @@ class StreamedBody:
                 if self._iterator is None:
                     self._iterator = iter(self._body)
                 piece = next(self._iterator)
+            if self._closed:
+                # By another thread, and the piece may have begun another scope since.
+                self.request.end()
+            else:
+                self._wait()
         except BaseException:
             self._over = True
             # Twice, because a task's time limit may interrupt the first before it has begun.
@@ -142,28 +153,31 @@ class StreamedBody:
             finally:
                 self.request.abort()
             raise
-        if self._closed:
-            # By another thread, and the piece may have begun another scope since.
-            self.request.end()
-        else:
-            self._wait()
         return piece
 
     def close(self) -> None:
         """Close the body, and with it the scope."""
         # One that was aborted is closed, but not over: to go on with it stays an error.
         self._over = self._over or not self._closed
-        self._stop_waiting()
-        self._close()
+        try:
+            self._stop_waiting()
+            self._close()
+        except BaseException:
+            # Ctrl-C or a task's time limit may have come before it began.
+            self._close()
+            raise
 
     def abort(self) -> None:
         """Take its connection back, unless it has none or another thread sends it by now."""
-        if not self.request.has_connections() or not self._stop_waiting():
+        if not self.request.has_connections():
             return
         try:
+            if self._stop_waiting():
+                self._close()
+        except BaseException as error:
+            # As in close().
             self._close()
-        except Exception as error:
-            if raised_by_handler(error):
+            if not isinstance(error, Exception) or raised_by_handler(error):
                 raise
             log.exception("closing the abandoned body of %r failed", self.request.scope.label)
 

@@ -90,6 +90,18 @@ class Stacks(PerThread[Stack]):
         scope.thread = stack.thread
         stack.append(scope)
 
+    def close_current(self) -> None:
+        """Close the current scope of this thread, and leave it where it was ended elsewhere."""
+        stack = self.get()
+        try:
+            if stack:
+                stack[-1].close()
+                if stack[-1].ended:
+                    # Work in it has got an error since.
+                    del stack[-1]
+        finally:
+            del stack
+
     def is_in(self, scope: Scope) -> bool:
         """Whether this thread is in ``scope``."""
         return scope in self.get()

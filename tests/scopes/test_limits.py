@@ -222,6 +222,28 @@ def frees_what_a_server_forgets(manager):
     return in_use(manager) == []
 
 
+def test_while_a_thread_frees_what_a_server_has_forgotten(manager):
+    def work(block):
+        forgotten.append(respond_in_scope(manager, stream, {}, None))
+        next(forgotten[-1])
+        with block():
+            respond_in_scope(manager, lambda *_: [b""], {}, None)
+
+    forgotten = []
+    for _ in at_each_moment(work, "middleware.py", "request.py"):
+        assert frees_what_a_server_forgets(manager)
+
+
+def test_while_a_unit_of_work_is_cleaned_up(manager):
+    def work(block):
+        backend()
+        with block():
+            manager.cleanup()
+
+    for _ in at_each_moment(work, "checkouts.py", "stack.py", "scope.py", since="close_current"):
+        assert in_use(manager) == []
+
+
 @pytest.mark.parametrize("fails", [False, True])
 def test_while_a_request_ends(manager, fails):
     def application(environ, start_response):
@@ -270,15 +292,14 @@ def test_while_a_request_begins(manager):
 @pytest.mark.parametrize("pieces", [1, 2])
 def test_while_a_streamed_body_is_sent(manager, pieces):
     def work(block):
-        body = respond_in_scope(manager, stream, {}, None)
-        try:
-            with block():
-                assert len(list(islice(body, pieces))) == pieces
-        finally:
-            body.close()
+        bodies.append(respond_in_scope(manager, stream, {}, None))
+        with block():
+            assert len(list(islice(bodies[-1], pieces))) == pieces
+        bodies[-1].close()
 
-    for _ in at_each_moment(work, "scope.py", "request.py", "stack.py", since="__enter__"):
-        assert in_use(manager) == []
+    # Of a server that forgets to close them.
+    bodies = []
+    for _ in at_each_moment(work, "scope.py", "request.py", "stack.py", since="__next__"):
         assert frees_what_a_server_forgets(manager)
 
 
