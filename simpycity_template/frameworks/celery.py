@@ -28,7 +28,10 @@ def scope_tasks(manager: Manager) -> None:
 
     def end(task: Any, task_id: str, state: str | None = None, **_: Any) -> None:
         # Celery has caught the exception of a task that failed, and of one to be tried again.
-        manager.scopes.end(_is_task, state != states.SUCCESS)
+        ended = manager.scopes.end(_is_task, state != states.SUCCESS)
+        if not ended and not task.request.is_eager:
+            # A time limit has interrupted the beginning, and Celery logs what a receiver raises.
+            manager.cleanup()
 
     # Celery calls a receiver once for each dispatch_uid, however often this is called.
     uid = f"simpycity_template {manager.name}"

@@ -163,10 +163,14 @@ class Stacks(PerThread[Stack]):
             if not scope.ended and meant(scope):
                 if scope.outcome is not None:
                     scope.outcome.known(failed)
-                # First, so that what interrupts it leaves the scope for another attempt.
-                for inner in reversed(stack[index:]):
-                    inner.end()
-                del stack[index:]
+                try:
+                    _end_all(stack[index:])
+                except BaseException:
+                    # Ctrl-C or a task's time limit, anywhere in there: they end all the same.
+                    _end_all(stack[index:])
+                    raise
+                finally:
+                    del stack[index:], stack
                 return True
         return False
 
@@ -174,3 +178,9 @@ class Stacks(PerThread[Stack]):
         """In a child process: leave to the parent what is the parent's."""
         for scope in self.get():
             scope.forget()
+
+
+def _end_all(scopes: list[Scope]) -> None:
+    """End scopes, the innermost first."""
+    for scope in reversed(scopes):
+        scope.end()

@@ -262,6 +262,15 @@ def test_a_task_whose_end_was_interrupted_ends_before_the_next_one(manager):
     assert manager.scopes.current() is None
 
 
+def test_a_task_whose_beginning_was_interrupted_leaves_nothing_in_use(manager):
+    scope_tasks(manager)
+    task = Celery("interrupted", set_as_current=False).task(backend)
+    # Celery logs what a receiver of its signals raises, and runs the task all the same.
+    task()
+    task_postrun.send(sender=task, task=task, task_id="1")
+    assert in_use(manager) == []
+
+
 def test_a_lost_write_is_told_of_a_task_that_succeeds_and_of_no_other(make_manager, caplog):
     manager = make_manager(log_lost_writes="true")
     scope_tasks(manager)

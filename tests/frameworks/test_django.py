@@ -3,8 +3,14 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from django.core.handlers.wsgi import WSGIHandler
+from limits import at_each_moment
 from pages import blocks, typed
+from support import backend, in_use
 from waiting import eventually
+
+from simpycity_template.frameworks import django
+from simpycity_template.frameworks.django.apps import Simpycity
 
 ROUGH_SETTINGS = """
 from notes.settings import *
@@ -317,3 +323,18 @@ def test_tests_use_the_database_of_djangos_test_runner_and_leave_the_real_one_al
         )
         assert cursor.fetchone()[0] == 0
     link.close()
+
+
+def test_a_time_limit_while_a_request_begins_or_ends_leaves_nothing_in_use(manager):
+    app = Simpycity(django.__name__, django)
+    app.manager = manager
+
+    def work(block):
+        environ = {"REQUEST_METHOD": "GET"}
+        with block():
+            app.begin(WSGIHandler, environ=environ)
+            backend()
+            app.end(WSGIHandler)
+
+    for _ in at_each_moment(work, "django/apps.py", "stack.py", "scope.py"):
+        assert (manager.scopes.current(), in_use(manager)) == (None, [])

@@ -275,9 +275,8 @@ def test_while_a_receiver_ends_the_scope_that_another_began(manager):
 
     for _ in at_each_moment(work, "stack.py", "scope.py", "pool.py", since="end"):
         # Who begins the next one ends what is left.
-        while end():
-            pass
-        assert in_use(manager) == []
+        end()
+        assert leaves_nothing(manager)
 
 
 def test_while_a_request_begins(manager):

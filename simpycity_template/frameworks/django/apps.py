@@ -131,7 +131,8 @@ class _Request(Scope):
             super().end()
         finally:
             guard = self.guard()
-            if guard is not None:
+            # Where something has interrupted the first step, the guard has to end it.
+            if guard is not None and self.ended:
                 # Python drops what a signal raises in a destructor.
                 guard.__class__ = _Ended
 
@@ -149,7 +150,8 @@ class _Guard(_Ended):
         scope.guard = weakref.ref(self)
 
     def __del__(self) -> None:
-        if not sys.is_finalizing():
+        # Something may have interrupted the first step of __init__(), too.
+        if hasattr(self, "_scopes") and not sys.is_finalizing():
             # It may be dropped in another thread than it began in.
             self._scopes.end(lambda scope: scope is self._scope)
             self._scope.end()
