@@ -25,8 +25,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--port", type=int, default=5000, help="where to serve (default: 5000)")
     port = parser.parse_args().port
-    # Like Ctrl-C, it ends what was started on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # Like Ctrl-C, they end what was started on the way out. A terminal that is closed sends SIGHUP,
+    # and nohup ignores that.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         check_free(port)
         create()

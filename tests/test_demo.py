@@ -31,6 +31,8 @@ def start(tmp_path):
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
+                # As in a terminal; these tests may run under nohup.
+                preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
             )
         )
         return started[-1]
@@ -67,11 +69,19 @@ def test_it_leads_to_a_page_and_ends_all_that_it_started(start, tmp_path):
     demo = start(port)
     address, steps = read_address(demo)
     assert address == f"http://127.0.0.1:{port}"
+    assert steps == ["paster setup-app", "paster serve"]
+    # What a terminal sends when it is closed.
+    demo.send_signal(signal.SIGHUP)
+    assert demo.wait(PATIENCE) == 128 + signal.SIGHUP
+    until(lambda: not processes_of(tmp_path))
     project = tmp_path / ".demo" / "HelloWorld"
     for name in ("development.ini", "README.txt"):
         written = re.findall(r"(?m)(?:^port = |127\.0\.0\.1:)(\d+)", (project / name).read_text())
         assert set(written) == {str(port)}, name
-    assert steps == ["paster setup-app", "paster serve"]
+
+    # In the middle of a step.
+    demo = start(port)
+    assert "setup-app" in demo.stdout.readline()
     demo.send_signal(signal.SIGTERM)
     assert demo.wait(PATIENCE) == 128 + signal.SIGTERM
     until(lambda: not processes_of(tmp_path))
