@@ -120,7 +120,6 @@ class Pool(Tables):
         """Open a connection, in place of one that broke while idle where ``owner`` has that."""
         broken, owner.connection = owner.connection, None
         if broken is not None:
-            # Not close(), which would wait for a statement of whoever it was handed out to.
             terminate(broken)
             self._events.fire("reconnect", owner)
         settings, began = self.settings, monotonic()

@@ -18,6 +18,7 @@ from time import monotonic
 
 from simpycity_template.driver.connection import Connection
 from simpycity_template.driver.state import IDLE
+from simpycity_template.driver.terminate import terminate
 from simpycity_template.pool.events import Events
 from simpycity_template.pool.metrics import Now
 from simpycity_template.pool.owner import Owner
@@ -90,7 +91,11 @@ class Tables:
             except IndexError:
                 # Another thread drains, too.
                 break
-            connection.close()
+            if connection.handed_out:
+                # close() would wait for a statement of whoever has it.
+                terminate(connection)
+            else:
+                connection.close()
             with suppress(ValueError):
                 # Last, as above.
                 self._dropped.remove(connection)

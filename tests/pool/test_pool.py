@@ -504,22 +504,27 @@ def test_what_comes_back_in_a_transaction_serves_nobody_else(make_pool):
     assert acquire(pool, Owner("next")).get_transaction_status() == TRANSACTION_STATUS_IDLE
 
 
-def test_who_speaks_on_an_idle_connection_holds_nobody_up(make_pool):
+@pytest.mark.parametrize("why", ["it is in use", "it is old", "the login is renewed"])
+def test_a_statement_on_an_idle_connection_holds_nobody_up(make_pool, why):
     pool = make_pool()
     connection = acquire(pool, Owner("keeps a cursor"))
     cursor = connection.cursor()
     give_back(pool, connection)
     outcome = []
 
-    def speak():
+    def wait():
         try:
             outcome.append(cursor.execute("SELECT pg_sleep(1000)"))
         except psycopg2.Error as error:
             outcome.append(error)
 
-    thread = threading.Thread(target=speak)
+    thread = threading.Thread(target=wait)
     thread.start()
     until(lambda: connection.get_transaction_status() == TRANSACTION_STATUS_ACTIVE)
+    if why == "it is old":
+        connection.expires = 0.0
+    elif why == "the login is renewed":
+        pool.renew(pool.settings)
     assert acquire(pool, Owner("next")) is not connection
     thread.join()
     assert isinstance(outcome[0], psycopg2.Error)
