@@ -33,7 +33,7 @@ that fails when the promise is broken. A test in tests/test_docs.py checks that 
         tests/test_proxy.py: test_a_cut_at_any_message_leaves_the_transaction_whole_or_gone()
  7  A stale idle connection is replaced.
         driver/check_socket.py: is_alive()
-        pool/pool.py: Pool.release()
+        pool/pool.py: Pool._reset()
         tests/test_manager.py: test_a_stale_idle_connection_is_replaced_before_its_use()
         tests/pool/test_pool.py: test_a_server_that_became_read_only_is_not_handed_out_again()
  8  A thread that dies gives its connection back.
@@ -61,6 +61,7 @@ that fails when the promise is broken. A test in tests/test_docs.py checks that 
 13  A scope is its unit's alone.
         scopes/checkouts.py: Checkouts.checkout()
         simpycity_patches/cursor.py: ScopedCursor.execute()
+        driver/transactions.py: Transactions.reset_state()
         tests/scopes/test_stack.py: test_gives_an_error_to_each_later_statement()
         tests/scopes/test_stack.py: test_gives_an_error_to_a_cursor_that_was_opened_before()
         tests/scopes/test_ends_meanwhile.py: test_a_cursor_that_is_opened_late_sends_nothing()

@@ -190,7 +190,7 @@ class Manager(Checkouts):
         - ``wait``: a thread had to wait for a connection and has got it.
         - ``timeout``: a thread gave up waiting, with ``PoolTimeout``.
         - ``reconnect``: an idle connection was found broken and is replaced.
-        - ``lost``: a connection broke inside a transaction. Told when its scope gives it back.
+        - ``lost``: a connection broke inside a transaction. Fired when its scope gives it back.
         - ``hold_warning``: a connection is held longer than ``simpycity.hold_warning``.
         - ``begin``: a transaction begins, in a scope that may have had others. What the listener
           executes, such as ``SET LOCAL``, belongs to it; what it raises the statement raises.

@@ -21,7 +21,6 @@ class Connection(Transactions):
         cancel_lock: held by whoever cancels a statement.
         cancelling: whether somebody does; then its next owner has to wait for that lock.
         tracer: the class of cursors by which an agent sees statements, or None.
-        opened: when, in seconds of the monotonic clock.
         backend_pid: the server's process.
         process: which process opened it.
         was_read_only: whether its server took no writes when it was opened.
@@ -34,7 +33,6 @@ class Connection(Transactions):
         "cancelling",
         "expires",
         "idle_since",
-        "opened",
         "process",
         "tracer",
         "was_read_only",
@@ -55,8 +53,7 @@ class Connection(Transactions):
             raise
         self.cancel_lock = threading.Lock()
         self.cancelling = False
-        self.opened = self.answered = self.looked = monotonic()
-        self.expires = self.opened
+        self.expires = self.answered = self.looked = monotonic()
         self.process = os.getpid()
         self.backend_pid = self.get_backend_pid()
         self.was_read_only = is_read_only(self)

@@ -24,7 +24,7 @@ psycopg2-binary, Fedora's, and others. A libpq that does not find the service re
 _FROM_ENVIRONMENT = {"PGAPPNAME": "application_name", "PGCONNECT_TIMEOUT": "connect_timeout"}
 
 
-def told(dsn: str) -> dict[str, str]:
+def given_parameters(dsn: str) -> dict[str, str]:
     """Return the parameters that libpq gets for a connection, without its own defaults.
 
     Arguments:
@@ -73,7 +73,7 @@ def defaults(dsn: str, connect_timeout: int) -> dict[str, Any]:
         dsn: a DSN or URI.
         connect_timeout: in seconds; libpq's least is 2.
     """
-    given = told(dsn)
+    given = given_parameters(dsn)
     ours = {"connect_timeout": max(2, connect_timeout)}
     ours |= USER_TIMEOUT
     if not any(name.startswith("keepalives") for name in given):

@@ -14,7 +14,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import extensions
 
-from simpycity_template.driver.conninfo import told
+from simpycity_template.driver.conninfo import given_parameters
 from simpycity_template.driver.terminate import (
     CANCEL_INTERVAL,
     cancel,
@@ -69,7 +69,7 @@ def connect_limit(connection: Any, dsn: str) -> Iterator[None]:
     Raises:
         psycopg2.OperationalError: it took longer.
     """
-    seconds = told(dsn).get("connect_timeout", "")
+    seconds = given_parameters(dsn).get("connect_timeout", "")
     if extensions.get_wait_callback() is None or not seconds.isdecimal() or not int(seconds):
         # libpq keeps the limit, or there is none.
         yield
@@ -133,7 +133,7 @@ def connect_to_any(connect: Callable[..., Any], dsn: str, **options: Any) -> Any
 
 def _others(dsn: str, silent: Any) -> dict[str, str] | None:
     """The hosts of a DSN but for the one that ``silent``, a ``connection.info``, was led to."""
-    given = told(dsn)
+    given = given_parameters(dsn)
     lists = {name: given[name].split(",") for name in ("host", "hostaddr", "port") if name in given}
     number = max((len(lists.get(name, ())) for name in ("host", "hostaddr")), default=0)
     for index in range(number):

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from simpycity_template.driver.conninfo import told
+from simpycity_template.driver.conninfo import given_parameters
 from simpycity_template.process import fork
 from simpycity_template.process.signals import suppress_own
 
@@ -31,7 +31,7 @@ def half_made(dsn: str) -> Iterator[None]:
         dsn: of the server.
     """
     key = object()
-    ports = told(dsn).get("port") or os.environ.get("PGPORT") or "5432"
+    ports = given_parameters(dsn).get("port") or os.environ.get("PGPORT") or "5432"
     _under_way[key] = _sockets(), {port.strip() or "5432" for port in ports.split(",")}
     try:
         yield

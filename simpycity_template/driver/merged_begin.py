@@ -38,6 +38,8 @@ _is_statement = re.compile(rb"\s*(?:/\*[^*]*\*/\s*)?[A-Za-z]").match
 # As a number, because `b";" in statement` costs many times as much.
 _SEMICOLON = ord(";")
 
+_OURS = (READY, MERGED)
+
 _execute: Any = extensions.cursor.execute
 _mogrify: Any = extensions.cursor.mogrify
 
@@ -60,9 +62,6 @@ def execute(connection: "Connection", cursor: Any, query: Any, vars: Any) -> Non
             _execute(cursor, query, vars)
     else:
         _execute(cursor, query, vars)
-
-
-_OURS = (READY, MERGED)
 
 
 def ensure_transaction(connection: "Connection") -> None:

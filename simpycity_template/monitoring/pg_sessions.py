@@ -8,7 +8,7 @@ from psycopg2.extensions import connection as psycopg2_connection
 from psycopg2.extras import NamedTupleCursor
 
 from simpycity_template.driver import sql_comment as tag
-from simpycity_template.driver.conninfo import defaults, told
+from simpycity_template.driver.conninfo import defaults, given_parameters
 from simpycity_template.driver.sql_text import ends_alike, tokens
 from simpycity_template.pool.call_site import from_here
 
@@ -105,7 +105,7 @@ def connect(dsn: str) -> psycopg2_connection:
 
 def application_name(dsn: str, name: str) -> str:
     """What the sessions of a manager are called: as libpq chooses, or else as the manager."""
-    return told(dsn).get("application_name") or name
+    return given_parameters(dsn).get("application_name") or name
 
 
 def sessions(link: psycopg2_connection, application_name: str) -> list[Session]:

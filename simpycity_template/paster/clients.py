@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode
 from paste.script.command import BadCommand, Command
 from psycopg2.extensions import make_dsn, parse_dsn
 
-from simpycity_template.driver.conninfo import told
+from simpycity_template.driver.conninfo import given_parameters
 from simpycity_template.manager import Manager
 from simpycity_template.paster.application import managers_of
 from simpycity_template.process.interrupt import terminable
@@ -97,7 +97,7 @@ class PsqlCommand(ClientCommand):
                 "DATABASE_URL": url(dsn),
             }
             # A file would stay behind where we are killed.
-            if password := told(dsn).get("password"):
+            if password := given_parameters(dsn).get("password"):
                 environment["PGPASSWORD"] = password
             return run([program, *line[1:]], environment)
 
@@ -162,7 +162,9 @@ def service_file(dsn: str) -> str:
     The password is not in it.
     """
     left_out = ("service", "password")
-    parameters = {name: value for name, value in told(dsn).items() if name not in left_out}
+    parameters = {
+        name: value for name, value in given_parameters(dsn).items() if name not in left_out
+    }
     lines = [f"{name}={value}" for name, value in parameters.items() if value]
     return "\n".join([f"[{SERVICE}]", *lines, ""])
 

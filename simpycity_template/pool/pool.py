@@ -18,7 +18,7 @@ import psycopg2
 from simpycity_template.driver import commit_outcome, sql_comment
 from simpycity_template.driver.check_socket import is_alive
 from simpycity_template.driver.connection import Connection
-from simpycity_template.driver.state import ACTIVE, IDLE, READY
+from simpycity_template.driver.state import ACTIVE, IDLE
 from simpycity_template.driver.terminate import CANCEL_INTERVAL, terminate, terminate_deadline
 from simpycity_template.driver.traced_cursor import connect_traced
 from simpycity_template.pool.call_site import from_here
@@ -202,8 +202,7 @@ class Pool(Tables):
         Raises:
             psycopg2.Error: that failed, and the connection must be terminated.
         """
-        begun = connection.state is not READY
-        if begun and not again and connection.get_transaction_status() == ACTIVE:
+        if not again and connection.get_transaction_status() == ACTIVE:
             raise psycopg2.OperationalError("a statement is still under way")
         if self._events.lost_writes is not None:
             self._events.lost_writes.look(owner, connection)

@@ -81,7 +81,7 @@ class Checkout(Owner):
         Raises:
             TransactionLost: one was open.
         """
-        self.check()
+        self.check_not_lost()
         self.pool.release(self, for_good=False)
         self.lost, self.served = False, None
         self.acquire(pool, scope, handle)
@@ -104,7 +104,7 @@ class Checkout(Owner):
 
     # --- the transaction ---
 
-    def check(self) -> None:
+    def check_not_lost(self) -> None:
         """Raise ``TransactionLost`` where the connection broke inside a transaction."""
         if self.link.closed and self.connection is not None:
             commit_outcome.raise_if_lost(self.link)
@@ -128,7 +128,7 @@ class Checkout(Owner):
                 answer this COMMIT with a silent ROLLBACK.
         """
         self.check_not_released()
-        self.check()
+        self.check_not_lost()
         if self.link.closed:
             return
         with self.link.lock:

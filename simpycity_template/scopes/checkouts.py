@@ -16,7 +16,7 @@ from simpycity_template.simpycity_patches.handle import Config
 
 
 class Checkouts:
-    """The connections of handles, by the scope that uses them.
+    """The part of ``Manager`` that knows which connection a handle has in the current scope.
 
     Attributes:
         name: of the manager.

@@ -77,7 +77,7 @@ class TransactionBlock:
     def _release(self) -> None:
         checkout = self._checkout
         checkout.check_not_released()
-        checkout.check()
+        checkout.check_not_lost()
         # From here on its work is kept, whatever interrupts this: the server may have done it.
         self._releasing = True
         try:

@@ -7,7 +7,7 @@ import pytest
 from psycopg2.extensions import parse_dsn
 
 from simpycity_template.driver import conninfo
-from simpycity_template.driver.conninfo import KEEPALIVES, USER_TIMEOUT, defaults, told
+from simpycity_template.driver.conninfo import KEEPALIVES, USER_TIMEOUT, defaults, given_parameters
 
 BOTH = {**KEEPALIVES, **USER_TIMEOUT}
 
@@ -40,13 +40,13 @@ def test_the_dsn_comes_before_the_service_and_that_before_the_environment(
     service_file, monkeypatch
 ):
     monkeypatch.setenv("PGAPPNAME", "of the environment")
-    assert told("dbname=x")["application_name"] == "of the environment"
-    assert told("service=wiki")["application_name"] == "of the service"
-    assert told("service=wiki")["password"] == "a%b=c"
-    assert told("service=wiki application_name=mine")["application_name"] == "mine"
+    assert given_parameters("dbname=x")["application_name"] == "of the environment"
+    assert given_parameters("service=wiki")["application_name"] == "of the service"
+    assert given_parameters("service=wiki")["password"] == "a%b=c"
+    assert given_parameters("service=wiki application_name=mine")["application_name"] == "mine"
     monkeypatch.setenv("PGSERVICE", "wiki")
-    assert told("dbname=x")["application_name"] == "of the service"
-    assert told("dbname=x")["dbname"] == "x"
+    assert given_parameters("dbname=x")["application_name"] == "of the service"
+    assert given_parameters("dbname=x")["dbname"] == "x"
 
 
 def test_the_systems_service_file_is_read_where_libpq_looks_for_it(
@@ -55,9 +55,9 @@ def test_the_systems_service_file_is_read_where_libpq_looks_for_it(
     monkeypatch.setenv("PGSERVICEFILE", str(tmp_path / "none"))
     monkeypatch.delenv("PGSYSCONFDIR", raising=False)
     monkeypatch.setattr(conninfo, "SYSTEM_FOLDERS", (str(tmp_path / "none"), str(tmp_path)))
-    assert told("service=wiki")["application_name"] == "of the service"
+    assert given_parameters("service=wiki")["application_name"] == "of the service"
     monkeypatch.setenv("PGSYSCONFDIR", str(tmp_path / "none"))
-    assert told("service=wiki") == {"service": "wiki"}
+    assert given_parameters("service=wiki") == {"service": "wiki"}
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="needs Linux's /proc")
@@ -71,7 +71,7 @@ def test_the_folder_that_psycopg2s_libpq_was_built_with_is_known():
 @pytest.mark.parametrize("text", ["", "no section\n", "[other]\ndbname=x\n", "\0\xff"])
 def test_a_file_without_the_service_tells_nothing(service_file, text):
     service_file.write_text(text)
-    assert told("service=wiki") == {"service": "wiki"}
+    assert given_parameters("service=wiki") == {"service": "wiki"}
 
 
 def test_a_connection_is_opened_with_limits_where_nothing_says_otherwise(service_file, monkeypatch):
