@@ -345,7 +345,7 @@ class TestCommands:
             assert python("-m", "pytest", "-q", cwd=newcomer).returncode == 0
             assert re.findall("<h2>(.*)</h2>", visitor.get("/notes")) == ["Mine"]
 
-    @pytest.mark.parametrize("workers", [[], ["-n", "4"]], ids=["alone", "four"])
+    @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "two"])
     def test_its_tests_leave_no_row_behind_and_workers_have_databases(
         self, project, server, workers
     ):
@@ -355,7 +355,7 @@ class TestCommands:
         (of_tests,) = re.findall(
             r"(?m)^simpycity\.database = (.*)", (project / "test.ini").read_text()
         )
-        for name in [f"{of_tests}_gw{n}" for n in range(4)] if workers else [of_tests]:
+        for name in [f"{of_tests}_gw{n}" for n in range(2)] if workers else [of_tests]:
             link = server.connect(name)
             with link.cursor() as cursor:
                 cursor.execute("SELECT count(*) FROM note")
