@@ -264,7 +264,7 @@ def test_nowhere_to_cache_is_no_problem(environment):
         (folder / "__pycache__").write_text("")
     environment.user.write_text("")
     assert environment.run() == "translated"
-    assert environment.run() == "translated"
+    assert not environment.cached() and environment.user.read_text() == ""
 
 
 def test_processes_that_start_at_once_do_not_disturb_each_other(environment):
