@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import threading
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from itertools import count, islice
 from queue import SimpleQueue
@@ -329,10 +329,11 @@ added = Raw("SELECT array_agg(n) FROM added")
 BLOCK = "transaction.py", "contextlib.py", "checkout.py", "checkouts.py", "transactions.py"
 
 
-def test_while_a_transaction_block_begins_and_ends(manager, add):
+@pytest.mark.parametrize("inside", [False, True], ids=["a transaction", "a savepoint"])
+def test_while_a_transaction_block_begins_and_ends(manager, add, inside):
     def work(block):
         limited = False
-        with manager.scope("task"):
+        with manager.scope("task"), manager.transaction() if inside else nullcontext():
             try:
                 with block(), manager.transaction():
                     add(1)
@@ -341,27 +342,6 @@ def test_while_a_transaction_block_begins_and_ends(manager, add):
                 limited = True
             with manager.transaction():
                 add(3)
-        if limited:
-            raise Limit
-
-    for _ in at_each_moment(work, *BLOCK):
-        assert added().fetchone()[0] in ([3], [1, 2, 3])
-        Raw("TRUNCATE added")()
-        manager.commit()
-        manager.cleanup()
-
-
-def test_while_a_savepoint_begins_and_ends(manager, add):
-    def work(block):
-        limited = False
-        with manager.scope("task"), manager.transaction():
-            try:
-                with block(), manager.transaction():
-                    add(1)
-                    add(2)
-            except Limit:
-                limited = True
-            add(3)
         if limited:
             raise Limit
 
