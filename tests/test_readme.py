@@ -21,7 +21,7 @@ from projects import Visitor, answers, change, run
 from quick_venv import put_python
 from support import PATIENCE, free_port, processes_of, until
 
-pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=75)]
+pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=50)]
 
 BY_HAND, WITH_ANSWERS, SIZING = (typed(block.text) for block in blocks("README.txt", "console"))
 *BEFORE, SERVE = BY_HAND

@@ -27,7 +27,7 @@ from support import PATIENCE, in_memory, until
 from simpycity_template import embedded
 from simpycity_template.embedded import keeper
 
-pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=40)]
+pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=30)]
 
 USER = """
 import sys
