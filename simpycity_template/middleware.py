@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from simpycity_template.manager import Manager
-from simpycity_template.scopes.request import RequestScope, UnclosedBody, is_complete
+from simpycity_template.scopes.request import RequestScope, StreamedBody, is_complete
 
 COMPUTED = "simpycity.computed"
 """Key of the environ: a framework puts the manager there whose scope the response does not need any
@@ -44,7 +44,7 @@ def respond_in_scope(
         if environ.get(COMPUTED) is manager:
             # It stays a stream, because what is called when it is closed may query.
             request.close()
-        return UnclosedBody(body, request)
+        return StreamedBody(body, request)
     except BaseException:
         # Twice, because a task's time limit may interrupt the first before it has begun.
         try:

@@ -15,7 +15,6 @@ from simpycity_template.manager import Manager, get_manager
 from simpycity_template.scopes.request import (
     RequestScope,
     StreamedBody,
-    UnclosedBody,
     is_complete,
     is_error,
 )
@@ -104,7 +103,7 @@ class _Request(RequestScope):
         if is_complete(body, request.environ):
             self.close()
         else:
-            _set_body(self.response, UnclosedBody(body, self))
+            _set_body(self.response, StreamedBody(body, self))
 
 
 def _set_body(response: Response, body: StreamedBody) -> None:

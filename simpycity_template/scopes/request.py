@@ -115,6 +115,8 @@ class StreamedBody:
         self._closed = False
         self._reference = weakref.ref(self)
         self._wait()
+        # Last: one that was made by half has no destructor.
+        self.__class__ = _UnclosedBody
 
     def __iter__(self) -> "StreamedBody":
         return self
@@ -212,7 +214,7 @@ class StreamedBody:
             self.__class__ = StreamedBody
 
 
-class UnclosedBody(StreamedBody):
+class _UnclosedBody(StreamedBody):
     """A streamed body that is not closed yet, and closes itself where it is dropped."""
 
     def __del__(self) -> None:
