@@ -79,8 +79,8 @@ def test_it_leads_to_a_page_and_ends_all_that_it_started(start, tmp_path):
         written = re.findall(r"(?m)(?:^port = |127\.0\.0\.1:)(\d+)", (project / name).read_text())
         assert set(written) == {str(port)}, name
 
-    # In the middle of a step.
-    demo = start(port)
+    # In the middle of a step. Another process may have taken the port meanwhile.
+    demo = start(free_port())
     assert "setup-app" in demo.stdout.readline()
     demo.send_signal(signal.SIGTERM)
     assert demo.wait(PATIENCE) == 128 + signal.SIGTERM
