@@ -70,6 +70,9 @@ def requests(draw: st.DrawFn, visitor: "Client") -> bytes:
         lines.append(b"Content-Length: %d" % len(body))
         if not any(line.startswith(b"Content-Type:") for line in lines):
             lines.append(b"Content-Type: application/x-www-form-urlencoded")
+    if not body:
+        # No client may expect to continue without one, and waitress would wait for it.
+        lines = [line for line in lines if not line.startswith(b"Expect:")]
     return b"\r\n".join([*lines, b"", body])
 
 
