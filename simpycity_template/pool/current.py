@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -11,6 +10,7 @@ import psycopg2
 from simpycity_template.pool.database import Database, differ_in_login
 from simpycity_template.pool.events import Events
 from simpycity_template.pool.pool import Pool
+from simpycity_template.process.signals import empty
 from simpycity_template.settings import Settings
 
 P = TypeVar("P", bound=Pool)
@@ -70,9 +70,9 @@ class CurrentPool:
         finally:
             # Twice, because a task's time limit may interrupt the first before it has begun.
             try:
-                self._do_due()
+                empty(self._due, _do)
             finally:
-                self._do_due()
+                empty(self._due, _do)
         return before
 
     def database(self) -> Database:
@@ -119,9 +119,9 @@ class CurrentPool:
         finally:
             # Twice, because a task's time limit may interrupt the first before it has begun.
             try:
-                self._do_due()
+                empty(self._due, _do)
             finally:
-                self._do_due()
+                empty(self._due, _do)
 
     def _retire_pool(self) -> None:
         pool = self.pool
@@ -129,19 +129,11 @@ class CurrentPool:
             close, self.pool = pool.close, None
             self._due.append(close)
 
-    def _do_due(self) -> None:
-        while self._due:
-            try:
-                step = self._due[0]
-            except IndexError:
-                # Another thread does it, too.
-                break
-            step()
-            with suppress(ValueError):
-                # Last, so that an interruption does not lose it.
-                self._due.remove(step)
-
     def forked(self) -> None:
         """In a child process: no other thread has the lock, and everything is counted from zero."""
         self._lock = threading.RLock()
         self.events.forked()
+
+
+def _do(step: Callable[[], None]) -> None:
+    step()

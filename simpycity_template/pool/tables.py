@@ -13,7 +13,6 @@ connections there are is how many the tables hold.
 
 import threading
 from collections import deque
-from contextlib import suppress
 from time import monotonic
 
 from simpycity_template.driver.connection import Connection
@@ -22,6 +21,7 @@ from simpycity_template.driver.terminate import terminate
 from simpycity_template.pool.events import Events
 from simpycity_template.pool.metrics import Now
 from simpycity_template.pool.owner import Owner
+from simpycity_template.process.signals import empty
 from simpycity_template.settings import Settings
 
 
@@ -82,23 +82,7 @@ class Tables:
                     self._events.fire("lost", owner)
                 self._events.checked_in(owner, held)
         if self._dropped:
-            self._close_dropped()
-
-    def _close_dropped(self) -> None:
-        while self._dropped:
-            try:
-                connection = self._dropped[0]
-            except IndexError:
-                # Another thread drains, too.
-                break
-            if connection.handed_out:
-                # close() would wait for a statement of whoever has it.
-                terminate(connection)
-            else:
-                connection.close()
-            with suppress(ValueError):
-                # Last, as above.
-                self._dropped.remove(connection)
+            empty(self._dropped, _close)
 
     # --- the steps; the lock is held ---
 
@@ -183,3 +167,11 @@ class Tables:
         owners = list(self._owners)
         in_use = sum(owner.connection is not None for owner in owners)
         return Now(in_use, len(self._idle), len(owners) - in_use, len(self._queue))
+
+
+def _close(connection: Connection) -> None:
+    if connection.handed_out:
+        # close() would wait for a statement of whoever has it.
+        terminate(connection)
+    else:
+        connection.close()

@@ -5,11 +5,13 @@ error of the code that it has interrupted: ``TimeoutError`` is an ``OSError``.
 """
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, MutableSequence
 from contextlib import suppress
 from functools import partial
 from types import CodeType, TracebackType
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 
 def raised_by_handler(error: BaseException) -> bool:
@@ -71,3 +73,23 @@ def finish(step: Callable[..., object], *args: Any) -> None:
     except BaseException:
         step(*args)
         raise
+
+
+def empty(queue: MutableSequence[T], step: Callable[[T], object]) -> None:
+    """Call ``step`` with the first of ``queue``, and take that out, until none is left.
+
+    Taken out last, so that an interruption does not lose it. Other threads may do the same at once.
+
+    Arguments:
+        queue: a list or a deque.
+        step: may be called twice with one of them.
+    """
+    while queue:
+        try:
+            first = queue[0]
+        except IndexError:
+            # Another thread has taken it out.
+            break
+        step(first)
+        with suppress(ValueError):
+            queue.remove(first)

@@ -73,7 +73,7 @@ def test_while_a_broken_connection_is_closed_at_the_end_of_its_scope(manager, wi
             with block():
                 scope.close()
 
-    for _ in at_each_moment(work, "terminate.py", "pool.py", "tables.py", "scope.py"):
+    for _ in at_each_moment(work, "terminate.py", "pool.py", "tables.py", "scope.py", "signals.py"):
         assert manager.status() == []
 
 
@@ -412,7 +412,9 @@ def test_while_connections_are_closed_whose_settings_are_no_longer_those(manager
                 make_change()
 
     links = []
-    for _ in at_each_moment(work, "pool/current.py", "pool/pool.py", since=make_change.__name__):
+    for _ in at_each_moment(
+        work, "pool/current.py", "pool/pool.py", "signals.py", since=make_change.__name__
+    ):
         # All of them, or it has not begun and they are used again.
         assert all(one.closed for one in links) or len(manager.status()) == 2
 
