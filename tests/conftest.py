@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections import deque
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
@@ -92,12 +93,26 @@ sys.stdin.read()
 """
 
 
+# A transaction that is rolled back counts, too, and a session is counted before it is gone.
+UNTOUCHED = """
+SELECT tup_inserted + tup_updated + tup_deleted = 0
+       AND datallowconn AND datconnlimit = -1 AND datacl IS NULL
+       AND pg_get_userbyid(datdba) = current_user
+       AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setdatabase = oid)
+       AND NOT EXISTS (SELECT FROM pg_stat_activity AS session WHERE session.datid = oid)
+  FROM pg_database JOIN pg_stat_database AS counted ON counted.datid = oid
+ WHERE pg_database.datname = %s
+"""
+
+
 class Server:
     """The embedded server of this run."""
 
     def __init__(self, admin_dsn: str) -> None:
         self.admin_dsn = admin_dsn
         self._numbers = count(1)
+        self._link = self.connect()
+        self._given_back: deque[str] = deque()
 
     def connect(self, database: str = "postgres") -> connection:
         """Open a superuser's autocommit connection; the caller closes it."""
@@ -108,24 +123,44 @@ class Server:
     def create_database(self) -> str:
         """Create an empty database with a name of its own, and return its DSN."""
         name = f"test_{next(self._numbers)}"
-        link = self.connect()
-        try:
-            with link.cursor() as cursor:
-                # The other way writes all that is copied into the log, which takes several times as long.
-                cursor.execute(f"CREATE DATABASE {name} STRATEGY file_copy")
-        finally:
-            link.close()
+        with self._link.cursor() as cursor:
+            # The other way writes all that is copied into the log, which takes several times as long.
+            cursor.execute(f"CREATE DATABASE {name} STRATEGY file_copy")
         return make_dsn(self.admin_dsn, dbname=name)
 
-    def drop_database(self, dsn: str) -> None:
-        """Drop a database, and end the sessions that a test has left there."""
-        name = parse_dsn(dsn)["dbname"]
-        link = self.connect()
+    def borrow_database(self) -> str:
+        """Return the DSN of an empty database: of one given back as it was, or of a new one.
+
+        To create one, and to fill the caches for it, takes longer than most tests.
+        """
+        # The sessions of the one given back last may be about to end.
+        if len(self._given_back) > 1:
+            dsn = self._given_back.popleft()
+            if self._is_untouched(dsn):
+                return dsn
+            self._drop_database(dsn)
+        return self.create_database()
+
+    def give_back_database(self, dsn: str) -> None:
+        """Say that the test which has borrowed a database has ended."""
+        self._given_back.append(dsn)
+
+    def _is_untouched(self, dsn: str) -> bool:
+        """Tell whether nothing was ever written into a database, and no session is there."""
         try:
-            with link.cursor() as cursor:
-                cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-        finally:
-            link.close()
+            with self._link.cursor() as cursor:
+                cursor.execute(UNTOUCHED, [parse_dsn(dsn)["dbname"]])
+                return cursor.fetchone() == (True,)
+        except psycopg2.OperationalError:
+            # After a crash the server counts from zero.
+            self._given_back.clear()
+            self._link = self.connect()
+            return False
+
+    def _drop_database(self, dsn: str) -> None:
+        """Drop a database, and end the sessions that a test has left there."""
+        with self._link.cursor() as cursor:
+            cursor.execute(f"DROP DATABASE IF EXISTS {parse_dsn(dsn)['dbname']} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
@@ -177,10 +212,9 @@ def other_pytests(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture
 def dsn(server: Server) -> Iterator[str]:
     """The DSN of a fresh, empty database."""
-    dsn = server.create_database()
+    dsn = server.borrow_database()
     yield dsn
-    # Soon, so that most of it is never written to a disk.
-    server.drop_database(dsn)
+    server.give_back_database(dsn)
 
 
 @pytest.fixture
