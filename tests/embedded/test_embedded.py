@@ -609,17 +609,23 @@ def ordinary(folder: Path) -> Iterator[dict[str, Any]]:
         yield {}
         return
     entry = pwd.getpwnam("nobody")
-    opened = {}
-    for path in (sys.base_prefix, sys.prefix, embedded.__file__, psutil.__file__):
-        for above in Path(path).resolve().parents:
-            mode = stat.S_IMODE(above.stat().st_mode)
-            if not mode & 0o001:
-                opened[above] = mode
-                above.chmod(mode | 0o001)
     os.chown(folder, entry.pw_uid, entry.pw_gid)
-    yield {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-    for above, mode in opened.items():
-        above.chmod(mode)
+    opened = {}
+    root = os.open("/", os.O_RDONLY)
+    # Another run of the tests on this machine would close these folders while we need them.
+    fcntl.flock(root, fcntl.LOCK_EX)
+    try:
+        for path in (sys.base_prefix, sys.prefix, embedded.__file__, psutil.__file__):
+            for above in Path(path).resolve().parents:
+                mode = stat.S_IMODE(above.stat().st_mode)
+                if not mode & 0o001:
+                    opened[above] = mode
+                    above.chmod(mode | 0o001)
+        yield {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
+    finally:
+        for above, mode in opened.items():
+            above.chmod(mode)
+        os.close(root)
 
 
 def test_an_ordinary_user_has_a_server(use, ordinary, new_home):
