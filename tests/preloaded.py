@@ -15,14 +15,15 @@ import signal
 import socket
 import subprocess
 import sys
+import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryFile
 from types import ModuleType
-from typing import IO
+from typing import IO, Any
 
 PASTER = str(Path(sys.executable).with_name("paster"))
 
@@ -40,6 +41,7 @@ LOADED = [
     "pylons.wsgiapp",
     "pytest",
     "routes.middleware",
+    "setuptools.command.egg_info",
     "simpycity_template.embedded",
     "simpycity_template.frameworks.pylons_json",
     "simpycity_template.functions.startup",
@@ -54,6 +56,7 @@ LOADED = [
     "webhelpers.html.secure_form",
     "webtest",
 ]
+EGG_INFO = [sys.executable, "setup.py", "egg_info"]
 MESSAGE_SIZE = 100_000
 
 
@@ -213,10 +216,43 @@ def _is_command(files: list[int]) -> bool:
     os._exit(0)
 
 
+class Popen(subprocess.Popen):
+    """Forks `setup.py egg_info`, too, which is half of what `paster create` takes."""
+
+    def __init__(self, args: Sequence[str], **options: Any) -> None:
+        # A path may bring a sitecustomize, which a fork does not run.
+        if [*args] == EGG_INFO and "PYTHONPATH" not in os.environ:
+            # Else the fork would print it once more.
+            sys.stdout.flush()
+            options["preexec_fn"] = partial(_interpret_forked, [*args[1:]])
+        super().__init__(args, **options)
+
+
+def _interpret_forked(arguments: list[str]) -> None:
+    """Run a program in place of an executable, in a fork whose streams are in place."""
+    # Among them that by which subprocess sees that the program was started.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    status = 1
+    try:
+        interpret(arguments)
+        status = 0
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+        if status and end.code is not status:
+            print(end.code, file=sys.stderr)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+
+
 def interpret(arguments: list[str]) -> None:
     """Run a program as an interpreter does that is given the arguments."""
     import pkg_resources
 
+    subprocess.Popen = Popen  # type: ignore[misc]
     kind, *rest = arguments
     folder = {"-m": os.getcwd(), "-c": ""}.get(kind, os.path.dirname(os.path.abspath(kind)))
     path = [folder, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
