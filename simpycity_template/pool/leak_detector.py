@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable
+from math import inf
 from time import monotonic
 
 from simpycity_template.pool.events import Events
@@ -44,28 +45,28 @@ class LeakDetector:
         # Here, so that it runs once, and is started again where something interrupted that.
         if not self._runs.acquire(blocking=False):
             return
-        pause = self._seconds
+        looked, pause = -inf, self._seconds
         while not self._stopped.wait(pause):
-            pause = self._look()
+            now = monotonic()
+            pause = self._look(looked, now)
+            looked = now
 
-    def _look(self) -> float:
-        """Log what is overdue; returns the seconds until anything else can be."""
+    def _look(self, before: float, now: float) -> float:
+        """Log what is overdue since the look before; returns the seconds until anything else can be."""
         pause = self._seconds
         for owner in self._owners():
-            age = monotonic() - owner.since
-            if owner.warned:
-                continue
-            if age < self._seconds:
-                pause = min(pause, self._seconds - age)
-                continue
-            owner.warned = True
-            log.warning(
-                "a connection is held for %.1f s: thread %r, %s, taken at %s, last statement: %s",
-                age,
-                owner.thread,
-                scope_named(owner.label, owner.thread),
-                owner.place,
-                owner.last_sql or "none",
-            )
-            self._events.fire("hold_warning", owner, age)
+            due = owner.since + self._seconds
+            if due > now:
+                pause = min(pause, due - now)
+            elif due > before:
+                age = now - owner.since
+                log.warning(
+                    "a connection is held for %.1f s: thread %r, %s, taken at %s, last statement: %s",
+                    age,
+                    owner.thread,
+                    scope_named(owner.label, owner.thread),
+                    owner.place,
+                    owner.last_sql or "none",
+                )
+                self._events.fire("hold_warning", owner, age)
         return pause

@@ -41,7 +41,6 @@ class Owner:
         since: when it began to wait for the connection, and then when it got it, in seconds of
             the monotonic clock.
         last_sql: the last statement, without its parameters.
-        warned: whether ``hold_warning`` was already logged for it.
         lost: whether the connection broke inside a transaction.
         ended_elsewhere: whether its scope was ended in a thread that was not in it.
         released: whether the connection was given back for good.
@@ -72,7 +71,6 @@ class Owner:
         "released",
         "served",
         "since",
-        "warned",
     )
 
     since: float
@@ -99,7 +97,7 @@ class Owner:
         self.isolation_level = isolation_level
         self.last_sql: str | None = None
         self.comment = self.deadlock = ""
-        self.warned = self.lost = self.ended_elsewhere = self.released = False
+        self.lost = self.ended_elsewhere = self.released = False
         self.depth = 0
         self.outcome: Outcome | None = None
         self.connection: Connection | None = None

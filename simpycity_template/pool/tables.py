@@ -70,14 +70,29 @@ class Tables:
                     break
                 owner = returned[0]
                 # Its thread may take another connection as soon as this is over.
-                lost, held = owner.lost, self._take_back(owner, now)
+                connection, lost, held = owner.connection, owner.lost, 0.0
+                if owner.served is not None and owner in self._queue:
+                    self._queue.remove(owner)
+                self._owners.discard(owner)
+                if connection is not None:
+                    held, connection.idle_since = now - owner.since, now
+                    keep = (
+                        now < connection.expires
+                        and not self._closed
+                        and not connection.closed
+                        # Ctrl-C may have come before its ROLLBACK.
+                        and connection.get_transaction_status() == IDLE
+                    )
+                    # Both at once, so that no interruption comes between.
+                    owner.connection = None
+                    (self._idle if keep else self._dropped).append(connection)
                 if self._queue:
                     self._assign(now)
                 elif len(self._idle) > self.settings.pool_size:
                     self._trim()
                 # Last, so that an interruption does not lose it.
                 returned.popleft()
-            if held is not None:
+            if connection is not None:
                 if lost:
                     self._events.fire("lost", owner)
                 self._events.checked_in(owner, held)
@@ -119,27 +134,6 @@ class Tables:
             queue.popleft()
             if served is not None:
                 served.set()
-
-    def _take_back(self, owner: Owner, now: float) -> float | None:
-        """Take ``owner`` out of the tables; for how long it had a connection, if it had one."""
-        if owner in self._queue:
-            self._queue.remove(owner)
-        self._owners.discard(owner)
-        connection = owner.connection
-        if connection is None:
-            return None
-        connection.idle_since = now
-        keep = (
-            now < connection.expires
-            and not self._closed
-            and not connection.closed
-            # Ctrl-C may have come before its ROLLBACK.
-            and connection.get_transaction_status() == IDLE
-        )
-        # Both at once, so that no interruption comes between.
-        owner.connection = None
-        (self._idle if keep else self._dropped).append(connection)
-        return now - owner.since
 
     def _trim(self) -> None:
         """Keep no more than ``pool_size`` idle connections, once a burst is over.

@@ -55,15 +55,13 @@ class Scope:
                 self.checkouts.pop(key, None)
 
     def end(self) -> None:
-        """Close it for good. Work that still goes on in it gets ``TransactionLost``."""
+        """Close it for good. Work that still goes on in it gets ``TransactionLost``.
+
+        Where something interrupts that, whoever calls it calls it once more.
+        """
         self.ended = True
         if self.checkouts:
-            try:
-                self.close()
-            except BaseException:
-                # As in close(), which it may have interrupted before that had begun.
-                self.close()
-                raise
+            self.close()
 
     def ends_elsewhere(self) -> None:
         """Note that it is about to be ended in a thread that is not in it."""
