@@ -164,8 +164,8 @@ class Pool(Tables):
         # From here on nothing is called until the connection has no owner: another thread may give
         # back what this one has, too, and then the next owner must not lose it.
         connection = owner.connection
+        again, owner.released = owner.released, for_good
         if connection is None:
-            owner.released = for_good
             self._put_back(owner)
             return
         if connection.process != process:
@@ -175,7 +175,6 @@ class Pool(Tables):
             # Before the ROLLBACK: from here on cursors of the scope are refused, also in other
             # threads, and what they sent before is rolled back. Nor is anything cancelled any more.
             connection.owner = None
-            again, owner.released = owner.released, for_good
             if connection.cancelling:
                 connection.wait_until_cancelled()
             if connection.closed:

@@ -86,10 +86,7 @@ class Checkouts:
     def release(self, handle: Handle) -> None:
         """ROLLBACK and give back what ``handle`` has in the current scope, if anything."""
         stack = self.scopes.get()
-        checkouts = stack[-1].checkouts if stack else {}
+        scope = stack[-1] if stack else None
         del stack
-        checkout = checkouts.get(handle.key)
-        if checkout is not None:
-            checkout.pool.release(checkout)
-            # Only now, so that an exception which arrives before leaves it to the scope.
-            checkouts.pop(handle.key, None)
+        if scope is not None:
+            scope.close(handle.key)

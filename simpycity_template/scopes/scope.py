@@ -32,27 +32,31 @@ class Scope:
         self.outcome: Outcome | None = None
         self.checkouts: dict[weakref.ref[Any], Checkout] = {}
 
-    def close(self) -> None:
-        """ROLLBACK, and give everything back; the scope can be used again."""
+    def close(self, only: weakref.ref[Any] | None = None) -> None:
+        """ROLLBACK, and give everything back; the scope can be used again.
+
+        Arguments:
+            only: the key of a handle whose connection alone is given back.
+        """
         checkouts = self.checkouts
         try:
-            for checkout in [*checkouts.values()]:
-                checkout.pool.release(checkout)
+            for key, checkout in [*checkouts.items()]:
+                if only is None or key is only:
+                    checkout.pool.release(checkout)
+                    # Unless a signal's handler has used the handle again.
+                    if checkout.released:
+                        checkouts.pop(key, None)
         except BaseException:
             # Ctrl-C, or the timeout of a greenlet: what is left is released all the same.
-            for checkout in [*checkouts.values()]:
-                checkout.pool.release(checkout)
+            self.close(only)
             raise
-        finally:
-            checkouts.clear()
 
     def release_dropped(self) -> None:
         """ROLLBACK, and give back what handles had that nobody has any more."""
-        for key, checkout in list(self.checkouts.items()):
+        for key, checkout in [*self.checkouts.items()]:
             # A transaction() block may outlive its handle.
             if key() is None and not checkout.depth:
-                checkout.pool.release(checkout)
-                self.checkouts.pop(key, None)
+                self.close(key)
 
     def end(self) -> None:
         """Close it for good. Work that still goes on in it gets ``TransactionLost``.

@@ -59,6 +59,20 @@ def test_a_time_limit_during_the_rollback_goes_on_when_all_is_given_back(
     until(is_gone)
 
 
+@pytest.mark.parametrize("end", ["scope", "cleanup"])
+def test_a_time_limit_during_each_of_many_rollbacks_keeps_none_of_the_connections(
+    manager, limited, end
+):
+    with pytest.raises(SoftTimeLimit):
+        with manager.scope("task"):
+            handles = [manager.open() for _ in range(4)]
+            for handle in handles:
+                handle.execute("SELECT 1")
+            if end == "cleanup":
+                manager.cleanup()
+    assert in_use(manager) == []
+
+
 def test_an_exception_in_flight_stays_the_one_that_is_raised(manager):
     with pytest.raises(ZeroDivisionError):
         with manager.scope("task"):

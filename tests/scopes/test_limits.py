@@ -178,6 +178,29 @@ def test_a_handler_that_queries_at_any_moment_of_a_checkout_leaks_nothing(make_m
     assert number > 3
 
 
+@pytest.mark.parametrize("takes", ["another connection", "the connection again"])
+def test_a_handler_that_queries_at_any_moment_of_a_cleanup_leaks_nothing(manager, takes):
+    def take(number, frame):
+        # Where the pool itself is under way that is an error.
+        with suppress(psycopg2.InterfaceError):
+            handles.append(manager.open() if takes == "another connection" else backend())
+
+    handles = []
+    files = "checkouts.py", "stack.py", "scope.py", "pool.py", "tables.py", "events.py"
+    signal.signal(signal.SIGUSR1, take)
+    for number in count():
+        backend()
+        arrived = []
+        with limit_at(number, files, "", arrived):
+            manager.cleanup()
+        # What the handler took last is still the thread's.
+        manager.cleanup()
+        assert in_use(manager) == [], arrived
+        if not arrived:
+            break
+    assert len(handles) > 3
+
+
 def leaves_nothing(manager):
     """Whether nothing is in use, and the thread is in no scope."""
     return in_use(manager) == [] and manager.scopes.current() is None
