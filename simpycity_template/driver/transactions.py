@@ -194,7 +194,7 @@ class Transactions(extensions.connection):
                     psycopg2_commit(self)
                 if self.get_transaction_status() != IDLE:
                     # One that psycopg2 does not know of.
-                    self.run("COMMIT" if self.statements is None else self.statements.commit(self))
+                    self.run(b"COMMIT" if self.statements is None else self.statements.commit(self))
             except BaseException as error:
                 commit_outcome.check_after_commit(self, error)
                 raise
@@ -212,7 +212,8 @@ class Transactions(extensions.connection):
         if self.state is not MERGED:
             psycopg2_rollback(self)
         if self.get_transaction_status() != IDLE:
-            self._run("ROLLBACK")
+            # As bytes, which psycopg2 need not encode.
+            self._run(b"ROLLBACK")
         self.begin_fired = False
         self._after_transaction()
 
@@ -248,12 +249,12 @@ class Transactions(extensions.connection):
         else:
             self._after_transaction()
 
-    def run(self, sql: str, arguments: Any = None) -> None:
+    def run(self, sql: str | bytes, arguments: Any = None) -> None:
         """Execute a statement whose result nobody reads."""
         with self.lock:
             self._run(sql, arguments)
 
-    def _run(self, sql: str, arguments: Any = None) -> None:
+    def _run(self, sql: str | bytes, arguments: Any = None) -> None:
         cursor = self._cursor
         if cursor is None or self.closed:
             cursor = self._cursor = extensions.cursor(self)

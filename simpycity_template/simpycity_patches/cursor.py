@@ -173,11 +173,7 @@ class ScopedCursor:
                 if isinstance(error, psycopg2.Error):
                     _raise_translated(connection, error)
                 raise
-        self.casts = None
-        for column in self.description or ():
-            if column.type_code >= FIRST_OF_USERS:
-                self.casts = casts_of(connection, self.description)
-                break
+        describe(self)
 
     @property
     def connection(self: Any) -> Any:
@@ -194,7 +190,9 @@ class ScopedCursor:
     def callproc(self: Any, procname: str, vars: Any = None) -> Any:
         """Call a function of the server."""
         self.index = None
-        return _callproc(self, procname, vars)
+        values = _callproc(self, procname, vars)
+        describe(self)
+        return values
 
     def mogrify(self: Any, query: Any, vars: Any = None) -> bytes:
         """The statement as it would be sent."""
@@ -221,6 +219,22 @@ class ScopedCursor:
         with connection.lock:
             if owner.connection is connection and not owner.released:
                 _plain.close(self)
+
+
+def describe(cursor: Any) -> None:
+    """Note where in a row each column is, and what reads those of the schema's types."""
+    cursor.casts = None
+    columns = cursor.description
+    if columns:
+        index = cursor.index = {}
+        place, of_schema = 0, False
+        for column in columns:
+            index[column.name] = place
+            place += 1
+            if column.type_code >= FIRST_OF_USERS:
+                of_schema = True
+        if of_schema and cursor.owner is not None:
+            cursor.casts = casts_of(connection_of(cursor), columns)
 
 
 def open_cursor(checkout: Any, factory: Any, callback: Any = None) -> Any:

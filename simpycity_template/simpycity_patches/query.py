@@ -88,7 +88,7 @@ class Query:
             options = dict(named.pop("options", None) or {})
             if given := options.pop("columns", None):
                 columns = column_list(given)
-            handle = options.pop("handle", handle)
+            handle = options.pop("handle", None) or handle
             callback = options.pop("callback", callback)
         if named or self.variadic or len(args) != len(self.args):
             call_list, sent = bind(self, args, named)
@@ -115,7 +115,10 @@ class Query:
         query = self.form_query(columns, options=extra_opt or {})
         arguments = call_list or _no_arguments(query)
         if handle is None:
-            handle = _handle(self)
+            handle = simpycity_config.handle_factory()
+            if handle.manager is None:
+                # As Simpycity does, which makes a new connection for each of its own.
+                self.__attr__["handle"] = handle
         manager, checkout = getattr(handle, "manager", None), None
         if manager is not None:
             checkout = manager.checkout(handle)
@@ -246,17 +249,8 @@ class SingleQuery:
 
 
 def _handle(query: Any) -> Any:
-    """The query's own handle, or the one to use now.
-
-    Simpycity keeps the first handle it was given for ever, which is right only for its own: a
-    connection that nobody else knows.
-    """
-    handle = query.__attr__["handle"]
-    if handle is None:
-        handle = simpycity_config.handle_factory()
-        if handle.manager is None:
-            query.__attr__["handle"] = handle
-    return handle
+    """The query's own handle, or the one to use now."""
+    return query.__attr__["handle"] or simpycity_config.handle_factory()
 
 
 def _no_arguments(query: Any) -> list[Any] | None:

@@ -14,8 +14,7 @@ from simpycity.handle import Cursor, TypedCursor
 from simpycity.model import SimpleModel
 
 from simpycity_template.simpycity_patches.corrects import corrects
-from simpycity_template.simpycity_patches.cursor import connection_of, locked
-from simpycity_template.simpycity_patches.from_sql import casts_of
+from simpycity_template.simpycity_patches.cursor import describe, locked
 
 # psycopg2's cursor beneath its DictCursor.
 _plain = extensions.cursor
@@ -27,14 +26,10 @@ _new_row: Any = DictRow.__new__
 
 def make_rows(cursor: Any, fetched: Iterable[Any]) -> list[Any]:
     """What the callback of a cursor makes of the tuples that were fetched; without one, rows."""
-    callback, index = cursor.callback, cursor.index
-    if index is None:
+    if cursor.index is None:
         # Only now known, where the cursor is a server-side one.
-        index = cursor.index = {}
-        for place, column in enumerate(cursor.description):
-            index[column.name] = place
-        if cursor.name and cursor.owner:
-            cursor.casts = casts_of(connection_of(cursor), cursor.description)
+        describe(cursor)
+    callback, index = cursor.callback, cursor.index
     if casts := cursor.casts:
         fetched = [_cast(casts, values, cursor) for values in fetched]
     if callback and is_model(callback):

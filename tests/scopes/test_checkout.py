@@ -26,7 +26,7 @@ def limited(monkeypatch):
     run = Connection._run
 
     def run_and_raise(self, sql, arguments=None):
-        if sql == "ROLLBACK":
+        if sql == b"ROLLBACK":
             signal.raise_signal(signal.SIGUSR1)
         run(self, sql, arguments)
 

@@ -232,6 +232,15 @@ def test_a_server_side_cursor_reads_the_same(manager):
     assert [dict(row) for row in cursor] == [{"p": (1, Decimal(2)), "id": ID}]
 
 
+def test_callproc_reads_its_own_rows_and_not_as_those_of_the_statement_before(manager):
+    cursor = manager.handle().cursor()
+    cursor.execute("SELECT row(1, 2)::point2 AS p")
+    cursor.callproc("upper", ["a"])
+    assert [dict(row) for row in cursor] == [{"upper": "A"}]
+    cursor.callproc("a_point", ["(1,2)"])
+    assert cursor.fetchone()["p"].x == 1
+
+
 def test_a_composite_value_is_read_by_place_and_by_name(manager):
     row = Function("a_point", ["p"])({"x": 1, "Why": Decimal("2")}).fetchone()
     point = row["p"]
