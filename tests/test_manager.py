@@ -1179,14 +1179,14 @@ class TestScopes:
         self, make_manager, notes, cursor, monkeypatch
     ):
         manager = make_manager(pool_size=1, max_overflow=0)
-        use, put_back = cursor(manager.handle()), Pool._put_back
+        use, drain = cursor(manager.handle()), Pool._drain
 
         def late(pool, owner):
             with pytest.raises(psycopg2.InterfaceError, match="scope of this cursor has ended"):
                 use()
-            put_back(pool, owner)
+            drain(pool, owner)
 
-        monkeypatch.setattr(Pool, "_put_back", late)
+        monkeypatch.setattr(Pool, "_drain", late)
         manager.cleanup()
         monkeypatch.undo()
         insert(2)

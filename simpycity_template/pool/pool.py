@@ -166,7 +166,7 @@ class Pool(Tables):
         connection = owner.connection
         again, owner.released = owner.released, for_good
         if connection is None:
-            self._put_back(owner)
+            self._drain(owner)
             return
         if connection.process != process:
             # In a child of fork() the stacks of other threads are freed before any hook is called.
@@ -187,7 +187,7 @@ class Pool(Tables):
             terminate(connection)
             raise
         finally:
-            self._put_back(owner)
+            self._drain(owner)
 
     def _reset(self, owner: Owner, connection: Connection, again: bool) -> None:
         """Make the connection of ``owner`` as good as new.

@@ -2,7 +2,7 @@
 
 Who wants a connection and finds none stands in the queue, and ``_assign()`` gives what is free to who is
 first. ``_give()`` is the one step in which anybody gets anything: an idle connection, or permission
-to open one. ``_put_back()`` is the one way back, whatever the owner had: a place in the queue, permission
+to open one. ``_drain()`` is the one way back, whatever the owner had: a place in the queue, permission
 to open a connection, or a connection. All of them edit the tables under the lock, and do nothing else there.
 
 A destructor that the garbage collector runs may give a connection back at any time, also while the
@@ -48,21 +48,19 @@ class Tables:
         self._returned: deque[Owner] = deque()
         self._dropped: deque[Connection] = deque()
 
-    def _put_back(self, owner: Owner) -> None:
-        """Take back whatever ``owner`` has, once or more than once.
-
-        Its connection is kept for the next owner where it is clean, and closed elsewhere.
-        """
-        self._returned.append(owner)
-        self._drain()
-
-    def _drain(self) -> None:
+    def _drain(self, owner: Owner | None = None) -> None:
         """Put what came back where it belongs, and give it to who waits.
 
         Whoever has released the lock calls this. Where this thread itself has the lock, the garbage
         collector has interrupted its editing, and it will drain afterwards.
+
+        Arguments:
+            owner: comes back with whatever it has, once or more than once. Its connection is kept
+                for the next owner where it is clean, and closed elsewhere.
         """
         returned, lock = self._returned, self._lock
+        if owner is not None:
+            returned.append(owner)
         while returned and not lock._is_owned():  # type: ignore[attr-defined]
             now = monotonic()
             with lock:

@@ -58,10 +58,11 @@ class TransactionPool(Pool):
         assert isinstance(connection, SharedConnection)
         connection.leave(owner)
 
-    def _put_back(self, owner: Owner) -> None:
+    def _drain(self, owner: Owner | None = None) -> None:
         """Take it back."""
-        self._owners.discard(owner)
-        owner.connection = None
+        if owner is not None:
+            self._owners.discard(owner)
+            owner.connection = None
 
     def close(self) -> None:
         """Roll everything back, and close the connection."""

@@ -500,7 +500,7 @@ def test_what_comes_back_in_a_transaction_serves_nobody_else(make_pool):
     pool = make_pool()
     connection = acquire(pool, Owner("interrupted before its ROLLBACK"))
     connection.cursor().execute("SELECT 1")
-    pool._put_back(connection.owner)
+    pool._drain(connection.owner)
     assert connection.closed
     assert acquire(pool, Owner("next")).get_transaction_status() == TRANSACTION_STATUS_IDLE
 
