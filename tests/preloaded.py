@@ -15,7 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
-import traceback
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import cache, partial
@@ -56,7 +56,7 @@ LOADED = [
     "webhelpers.html.secure_form",
     "webtest",
 ]
-EGG_INFO = [sys.executable, "setup.py", "egg_info"]
+FORKED = [[sys.executable, "setup.py"], [sys.executable, PASTER]]
 MESSAGE_SIZE = 100_000
 
 
@@ -217,21 +217,27 @@ def _is_command(files: list[int]) -> bool:
 
 
 class Popen(subprocess.Popen):
-    """Forks `setup.py egg_info`, too, which is half of what `paster create` takes."""
+    """Forks what `paster create` and `paster serve --reload` start, too: most of what they take."""
 
     def __init__(self, args: Sequence[str], **options: Any) -> None:
         # A path may bring a sitecustomize, which a fork does not run.
-        if [*args] == EGG_INFO and "PYTHONPATH" not in os.environ:
+        if [*args[:2]] in FORKED and "PYTHONPATH" not in os.environ:
             # Else the fork would print it once more.
             sys.stdout.flush()
-            options["preexec_fn"] = partial(_interpret_forked, [*args[1:]])
+            environment = options.get("env") or dict(os.environ)
+            options["preexec_fn"] = partial(_interpret_forked, [*args[1:]], environment)
         super().__init__(args, **options)
 
 
-def _interpret_forked(arguments: list[str]) -> None:
-    """Run a program in place of an executable, in a fork whose streams are in place."""
+def _interpret_forked(arguments: list[str], environment: dict[str, str]) -> None:
+    """Run a program in place of an executable, in a fork whose folder and streams are in place."""
     # Among them that by which subprocess sees that the program was started.
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.closerange(3, 1 + max(map(int, os.listdir("/dev/fd"))))
+    os.environ.clear()
+    os.environ.update(environment)
+    # What the command has changed, and subprocess for the fork.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    gc.enable()
     status = 1
     try:
         interpret(arguments)
@@ -241,8 +247,10 @@ def _interpret_forked(arguments: list[str]) -> None:
         if status and end.code is not status:
             print(end.code, file=sys.stderr)
     except BaseException:
-        traceback.print_exc()
+        sys.excepthook(*sys.exc_info())
     finally:
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(status)
