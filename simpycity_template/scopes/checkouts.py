@@ -43,7 +43,7 @@ class Checkouts:
         """
         stack = self.scopes.get()
         scope = stack[-1] if stack else stack.begin()
-        nested = len(stack) > 1
+        thread, nested = stack.thread, len(stack) > 1
         del stack
         if scope.ended:
             raise scope.ended_error()
@@ -52,12 +52,12 @@ class Checkouts:
             if nested or scope.checkouts:
                 self.scopes.release_dropped()
             # Two frames, this one and that of Owner.
-            checkout = Checkout(scope.label, scope.thread, handle.dsn, handle.isolation_level, 2)
+            checkout = Checkout(scope.label, thread, handle.dsn, handle.isolation_level, 2)
             checkout = checkout.acquire(self.current.pool or self.current.begin(), scope, handle)
             if handle is not self.config.handle:
                 handle.taken = checkout
             if nested or len(scope.checkouts) > 1:
-                self_waits.watch(self.scopes.owners(), scope.thread)
+                self_waits.watch(self.scopes.owners(), thread)
         elif checkout.connection is None or checkout.released or checkout.link.closed:
             checkout.replace(self.current.pool or self.current.begin(), scope, handle)
         return checkout

@@ -1,6 +1,5 @@
 """A scope: everything that one thread opened for one unit of work."""
 
-import threading
 import weakref
 from typing import Any
 
@@ -16,14 +15,11 @@ class Scope:
         label: what the unit of work is called, ``"GET /notes/7"`` for example.
         begun: whether somebody began it; False where a thread's first use did.
         ended: whether it was left for good, perhaps by another thread.
-        thread: the one that entered it last.
         outcome: how it ends, where whoever began it learns that from an answer or a result.
         checkouts: its connections, by a weak reference to their handle.
     """
 
-    __slots__ = ("begun", "checkouts", "ended", "label", "outcome", "thread")
-
-    thread: threading.Thread
+    __slots__ = ("begun", "checkouts", "ended", "label", "outcome")
 
     def __init__(self, label: str, begun: bool = True) -> None:
         self.label = label

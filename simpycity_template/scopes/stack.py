@@ -27,7 +27,6 @@ class Stack(list[Scope]):
     def begin(self) -> Scope:
         """Begin a scope where the first use of a connection comes outside of one."""
         scope = Scope(self.thread.name, begun=False)
-        scope.thread = self.thread
         # A destructor or a signal's handler may have begun one meanwhile.
         if not self:
             self.append(scope)
@@ -87,7 +86,6 @@ class Stacks(PerThread[Stack]):
         stack = self.get()
         if stack and stack[-1].ended:
             stack.forget_ended()
-        scope.thread = stack.thread
         stack.append(scope)
 
     def close_current(self) -> None:

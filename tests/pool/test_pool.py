@@ -405,19 +405,12 @@ def test_a_connection_that_opens_while_the_pool_is_closed_is_closed_too(dsn, ses
     until(lambda: not sessions())
 
 
-def begun(label):
-    """A scope of this thread."""
-    scope = Scope(label)
-    scope.thread = threading.current_thread()
-    return scope
-
-
 handle = SimpleNamespace(key=object())
 
 
 def check_out(pool, scope):
     """What the manager does at the first use of a connection in a scope."""
-    checkout = Checkout(scope.label, scope.thread)
+    checkout = Checkout(scope.label)
     checkout.acquire(pool, scope, handle)
     return checkout
 
@@ -437,7 +430,7 @@ def test_ctrl_c_at_any_line_of_taking_a_connection_gives_it_back(make_pool):
         taking = Checkout.acquire.__code__
         sys.settrace(lambda frame, event, arg: at_line if frame.f_code is taking else None)
         try:
-            pool.release(check_out(pool, begun("taken")))
+            pool.release(check_out(pool, Scope("taken")))
         except KeyboardInterrupt:
             return True
         finally:
@@ -469,7 +462,7 @@ def test_ctrl_c_at_any_call_keeps_no_room(make_pool, pool_size):
             ):
                 raise KeyboardInterrupt
 
-        scope = begun("taken and given back")
+        scope = Scope("taken and given back")
         # In a destructor that the garbage collector runs it would come to nothing.
         gc.disable()
         sys.setprofile(profile)
