@@ -19,6 +19,7 @@ from wire import wire
 SCHEMA = """
 CREATE TYPE mood AS ENUM ('happy', 'so so');
 CREATE DOMAIN code AS text CHECK (VALUE ~ '^[A-Z]+$');
+CREATE DOMAIN payload AS jsonb;
 CREATE TYPE point2 AS (x int, "Why" numeric);
 CREATE TYPE shape AS (name code, corners point2[], extra jsonb, made timestamptz);
 CREATE TYPE pace AS RANGE (subtype = float8);
@@ -34,7 +35,7 @@ CREATE FUNCTION either(v text) RETURNS text LANGUAGE sql AS $$ SELECT 'text' $$;
 TYPES = [
     "jsonb", "json", "uuid", "mood", "code", "inet", "cidr", "int4range", "daterange", "tstzrange",
     "interval", "numeric", "date", "time", "timestamp", "timestamptz", "bytea", "int", "text",
-    "boolean", "point2", "shape", "pace",
+    "boolean", "point2", "shape", "pace", "payload",
 ]  # fmt: skip
 
 
@@ -51,6 +52,10 @@ class Point(SimpleModel):
     table = ["x", "Why"]
 
 
+class TypedPoint(Point):
+    pg_type = ("public", "point2")
+
+
 UTC = timezone.utc
 ID = UUID("907dac34-2572-45a0-943c-7c370f1f4273")
 NOW = datetime(2026, 11, 27, 12, 30, 15, 123456, UTC)
@@ -62,6 +67,9 @@ VALUES = [
     ("jsonb", []),
     ("json", {"price": Decimal("1.10"), "on": date(2026, 1, 2)}, {"price": 1.1, "on": "2026-01-02"}),
     ("jsonb[]", [{"a": 1}, [2], {}]),
+    ("jsonb", {"mood": Mood.happy, "id": ID, "at": Point(x=1)},
+     {"mood": "happy", "id": str(ID), "at": {"x": 1, "Why": None}}),
+    ("payload", {"a": [1]}),
     ("uuid", ID),
     ("uuid[]", [ID, None]),
     ("mood", Mood.so_so, "so so"),
@@ -293,6 +301,16 @@ def test_what_is_registered_for_the_connection_goes_first(make_manager, manager)
     as_text = extensions.new_type((2950,), "TEXT_UUID", lambda value, cursor: f"text {value}")
     extensions.register_type(as_text, manager.handle().conn)
     assert Raw("SELECT %s", ["v"])(ID).fetchone() == [f"text {ID}"]
+
+
+def test_a_model_with_a_type_is_a_value_of_it_where_no_type_is_known(manager):
+    assert Raw("SELECT (%s).x", ["p"])(TypedPoint(x=3)).fetchone() == [3]
+    assert Raw("SELECT (%s::point2).x", ["p"])(Point(x=4)).fetchone() == [4]
+
+
+def test_what_has_no_form_in_json_is_a_type_error(manager):
+    with pytest.raises(TypeError, match="a NumericRange has no form in JSON"):
+        keep("jsonb")({"a": NumericRange(1, 3)})
 
 
 def test_json_can_be_given_where_no_type_is_known(manager):
