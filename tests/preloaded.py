@@ -1,4 +1,4 @@
-"""Runs Python in processes that are forked from one which has loaded Pylons already.
+"""Runs Python in processes that are forked from one which has loaded Pylons, or another framework.
 
 To load it is most of what a command takes. All else is the command's own: its folder, environment,
 arguments, input and output, session, and the way it ends. A test that looks at the start itself
@@ -88,20 +88,27 @@ class Command:
             self._lines.close()
         return self.returncode
 
+    def terminate(self) -> None:
+        """Ask it to end, where it runs."""
+        self._send(signal.SIGTERM)
+
     def kill(self) -> None:
         """Kill it, where it runs."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
         if self.poll() is None:
-            os.kill(self.pid, signal.SIGKILL)
+            os.kill(self.pid, number)
 
 
 class Parent:
     """The process that the commands are forked from; it ends with ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, modules: Sequence[str]) -> None:
         self._link, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
+                [sys.executable, __file__, str(theirs.fileno()), *modules],
                 stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], cwd="/",
             )  # fmt: skip
         atexit.register(self._end)
@@ -161,21 +168,20 @@ class Parent:
 
 
 @cache
-def parent() -> Parent:
-    """The one of this process."""
-    return Parent()
+def parent(*modules: str) -> Parent:
+    """The one of this process that has loaded these modules; without any, what commands load."""
+    return Parent(modules or LOADED)
 
 
-def serve(link: socket.socket) -> list[str]:
+def serve(link: socket.socket, modules: Sequence[str]) -> list[str]:
     """Fork a process for each command that is asked for; return its arguments in that process."""
-    for name in LOADED:
+    for name in modules:
         import_module(name)
-    import pkg_resources
-
-    # It reads what each distribution requires and offers, and keeps it.
-    pkg_resources.require("simpycity_template")
-    for distribution in pkg_resources.working_set:
-        distribution.get_entry_map()
+    if resources := sys.modules.get("pkg_resources"):
+        # It reads what each distribution requires and offers, and keeps it.
+        resources.require("simpycity_template")
+        for distribution in resources.working_set:
+            distribution.get_entry_map()
     # Else each command touches all that was loaded when it collects garbage at its end: most of its time.
     gc.freeze()
     # Nobody waits for those that wait for the commands.
@@ -258,27 +264,30 @@ def _interpret_forked(arguments: list[str], environment: dict[str, str]) -> None
 
 def interpret(arguments: list[str]) -> None:
     """Run a program as an interpreter does that is given the arguments."""
-    import pkg_resources
-
     subprocess.Popen = Popen  # type: ignore[misc]
+    if os.environ.get("PYTHONUNBUFFERED"):
+        sys.stdout.reconfigure(write_through=True)
     kind, *rest = arguments
     folder = {"-m": os.getcwd(), "-c": ""}.get(kind, os.path.dirname(os.path.abspath(kind)))
     path = [folder, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     sys.path[:1] = path
-    for entry in path:
-        pkg_resources.working_set.add_entry(entry)
+    if resources := sys.modules.get("pkg_resources"):
+        for entry in path:
+            resources.working_set.add_entry(entry)
+    # The same list: some have it as the default of an argument.
     if kind == "-m":
-        sys.argv = rest
+        sys.argv[:] = rest
         runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
     elif kind == "-c":
-        sys.argv = ["-c", *rest[1:]]
+        sys.argv[:] = ["-c", *rest[1:]]
         # It has none of our names.
         main = sys.modules["__main__"] = ModuleType("__main__")
         exec(compile(rest[0], "<string>", "exec"), vars(main))
     else:
-        sys.argv = arguments
-        runpy.run_path(kind, run_name="__main__")
+        sys.argv[:] = arguments
+        # Whose files are named in full since Python 3.9.
+        runpy.run_path(os.path.abspath(kind), run_name="__main__")
 
 
 if __name__ == "__main__":
-    interpret(serve(socket.socket(fileno=int(sys.argv[1]))))
+    interpret(serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:]))

@@ -10,22 +10,41 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from textwrap import dedent
+from typing import IO
 from urllib.error import HTTPError
 
 import psycopg2
 import pytest
 from pages import blocks, typed
+from preloaded import Command, parent
 from psycopg2.extensions import parse_dsn
 from support import PATIENCE
 from waiting import eventually
 
+# What the processes of a page load of others' packages and of ours, in whatever order.
+LOADED = {
+    "celery": ["celery.bin.celery", "celery.concurrency.prefork", "celery.contrib.testing.worker"]
+    + ["kombu.transport.sqlalchemy", "simpycity_template.frameworks.celery"],
+    "django": ["django.core.management.commands.check", "django.core.wsgi", "django.test"]
+    + ["simpycity_template.frameworks.django", "waitress.runner"],
+    "flask": ["pytest", "simpycity_template.frameworks.flask", "waitress.runner"],
+    "jobs": ["simpycity_template.manager"],
+    "pyramid": ["pyramid.scripts.pserve", "pytest", "simpycity_template.frameworks.pyramid"]
+    + ["waitress", "webtest"],
+    "wsgi": ["simpycity_template.middleware", "waitress.runner"],
+}
+
 
 class Project:
-    """A folder with the files of a page, and the processes that run them."""
+    """A folder with the files of a page, and the processes that run them.
+
+    They are forked from one that has loaded the framework, unless ``loaded`` is None.
+    """
 
     def __init__(self, folder: Path, page: str, environment: dict[str, str]) -> None:
         self.folder = folder
         self.environment = environment
+        self.loaded: list[str] | None = LOADED.get(page, [])
         for block in blocks(f"docs/frameworks/{page}.rst"):
             if block.caption:
                 self.write(block.caption, dedent(block.text))
@@ -42,15 +61,20 @@ class Project:
 
     def run(self, *arguments: str, check: bool = True, typed: str = "") -> str:
         """Run ``python ARGUMENTS`` to its end, and return what it printed."""
-        run = subprocess.run(
-            [sys.executable, *arguments],
-            cwd=self.folder,
-            env=self.environment,
-            input=typed,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-        )
+        if self._is_preloaded(arguments):
+            run = parent(*self.loaded).run(
+                arguments, self.folder, self.environment, typed, PATIENCE
+            )
+        else:
+            run = subprocess.run(
+                [sys.executable, *arguments],
+                cwd=self.folder,
+                env=self.environment,
+                input=typed,
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+            )
         if check:
             assert run.returncode == 0, run.stderr
         return run.stdout + run.stderr
@@ -61,28 +85,45 @@ class Project:
         plugin = ["-p", "simpycity_template.testing.pytest_plugin", "-p", "no:cacheprovider"]
         return self.run(*command.split()[1:], *plugin)
 
+    def _is_preloaded(self, arguments: tuple[str, ...]) -> bool:
+        """Whether nothing but the time tells who has loaded what the process needs."""
+        return self.loaded is not None and (
+            arguments[0] in ("-m", "-c") or not arguments[0].startswith("-")
+        )
+
     @contextmanager
-    def start(self, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
-        """Run ``python ARGUMENTS`` during the block; gives the process and its log."""
+    def start(self, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes] | Command, Path]]:
+        """Run ``python ARGUMENTS`` during the block; gives the process and its log.
+
+        Its input has no end meanwhile.
+        """
         log = self.folder / "log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, *arguments],
-                cwd=self.folder,
-                env=self.environment,
-                stdin=subprocess.PIPE,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            yield process, log
-        finally:
-            process.terminate()
+        with pipe() as (reading, _), log.open("w") as output:
+            process = self._start(arguments, reading, output)
             try:
-                process.wait(PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                yield process, log
+            finally:
+                process.terminate()
+                try:
+                    process.wait(PATIENCE)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait(PATIENCE)
+
+    def _start(
+        self, arguments: tuple[str, ...], input: IO[str], output: IO[str]
+    ) -> subprocess.Popen[bytes] | Command:
+        if self._is_preloaded(arguments):
+            streams = (input, output, output)
+            return parent(*self.loaded).start(arguments, self.folder, self.environment, *streams)
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=self.folder,
+            env=self.environment,
+            stdin=input,
+            stdout=output,
+            stderr=output,
+        )
 
     @contextmanager
     def serve(self, application: str) -> Iterator["Site"]:
@@ -105,6 +146,14 @@ class Project:
             eventually(lambda: site.listens() or process.poll() is not None)
             assert process.poll() is None, log.read_text()
             yield site
+
+
+@contextmanager
+def pipe() -> Iterator[tuple[IO[str], IO[str]]]:
+    """The end that is read, and the end that is written."""
+    reading, writing = os.pipe()
+    with open(reading) as reads, open(writing, "w") as writes:
+        yield reads, writes
 
 
 class Site:
