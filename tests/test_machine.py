@@ -512,10 +512,11 @@ class ManagerMachine(RuleBasedStateMachine):
                 worker.entered()
                 worker.do(stream.body.close)
 
-    @rule(worker=workers_, commits=st.booleans())
-    def fork(self, worker, commits):
+    @rule(worker=workers_, commits=st.booleans(), thirds=st.integers(0, 2))
+    def fork(self, worker, commits, thirds):
         worker, n = self.workers[worker], next(self.numbers)
-        if worker.scopes[-1].ended:
+        # It takes ten times as long as another step.
+        if worker.scopes[-1].ended or thirds:
             return
         reader, writer = os.pipe()
 
