@@ -56,7 +56,6 @@ LOADED = [
     "webhelpers.html.secure_form",
     "webtest",
 ]
-FORKED = [[sys.executable, "setup.py"], [sys.executable, PASTER]]
 MESSAGE_SIZE = 100_000
 
 
@@ -227,12 +226,18 @@ class Popen(subprocess.Popen):
 
     def __init__(self, args: Sequence[str], **options: Any) -> None:
         # A path may bring a sitecustomize, which a fork does not run.
-        if [*args[:2]] in FORKED and "PYTHONPATH" not in os.environ:
+        if _is_forked([*args]) and "PYTHONPATH" not in os.environ:
             # Else the fork would print it once more.
             sys.stdout.flush()
             environment = options.get("env") or dict(os.environ)
             options["preexec_fn"] = partial(_interpret_forked, [*args[1:]], environment)
         super().__init__(args, **options)
+
+
+def _is_forked(command: list[str]) -> bool:
+    # A daemon starts again what logs elsewhere than a fork of it would.
+    reloads = command[:3] == [sys.executable, PASTER, "serve"] and "--reload" in command
+    return reloads or command[:2] == [sys.executable, "setup.py"]
 
 
 def _interpret_forked(arguments: list[str], environment: dict[str, str]) -> None:
