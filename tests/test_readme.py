@@ -19,7 +19,7 @@ from docutils import nodes
 from pages import PAGES, blocks, tree, typed
 from projects import Visitor, answers, change, run
 from quick_venv import put_python
-from support import PATIENCE, free_port, processes_of, until
+from support import PATIENCE, free_port, in_memory, processes_of, until
 
 pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=50)]
 
@@ -63,13 +63,14 @@ def checkout(machine: Machine) -> Iterator[Path]:
     """A copy of the checkout in which all is typed that comes before the project is served."""
     # Not in tmp_path, whose parents each new run of pytest closes to others than root: the
     # embedded PostgreSQL is installed here, and is another's then.
-    with tempfile.TemporaryDirectory(prefix="simpycity-readme-") as folder:
+    with tempfile.TemporaryDirectory(prefix="simpycity-readme-", dir=in_memory()) as folder:
+        machine.environment["TMPDIR"] = folder
         copy = Path(folder, "checkout")
         copy_checkout(copy)
         machine.shell(BEFORE, copy, answered="\n" * 3)
         yield copy
-        # The embedded server ends a moment after the last process that uses it.
-        until(lambda: not processes_of(copy))
+        # An embedded server ends a moment after the last process that uses it.
+        until(lambda: not processes_of(Path(folder)))
 
 
 @pytest.fixture(scope="module")
@@ -158,11 +159,11 @@ def test_a_new_installation_creates_the_project_that_the_checkout_creates(progra
 
 
 @pytest.fixture(scope="module")
-def clone(checkout: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clone(checkout: Path) -> Path:
     """The project, as its version control has it; beside it lies the checkout."""
     project = checkout / "HelloWorld"
     ignored = [line.strip("/") for line in (project / ".gitignore").read_text().splitlines()]
-    clone = tmp_path_factory.mktemp("clone") / "HelloWorld"
+    clone = checkout.parent / "clone" / "HelloWorld"
     shutil.copytree(project, clone, ignore=shutil.ignore_patterns(*ignored))
     (clone.parent / "simpycity_template").symlink_to(checkout)
     return clone
@@ -180,24 +181,26 @@ def test_a_clone_of_the_project_is_developed_as_its_own_readme_says(machine, clo
     assert (clone / "helloworld" / "controllers" / "pages.py").exists()
 
 
-def test_the_project_is_deployed_as_its_own_readme_says(machine, clone, programs, tmp_path, dsn):
+def test_the_project_is_deployed_as_its_own_readme_says(machine, clone, programs, dsn):
     build, install, start = (block.text for block in blocks(str(clone / "README.txt"))[-3:])
     # That each of the three can be built where there is no setuptools, their installation has shown.
     # pip takes a 0 for the end of what its option switches off.
     machine.shell([f". {programs}/activate", build], clone, PIP_NO_BUILD_ISOLATION="0")
-    shutil.move(clone / "wheels", tmp_path)
+    elsewhere = clone.parent / "elsewhere"
+    elsewhere.mkdir()
+    shutil.move(clone / "wheels", elsewhere)
 
-    there = Machine(tmp_path / "bin")
+    there = Machine(elsewhere / "bin")
     there.environment |= {"PIP_NO_INDEX": "1", "PIP_CONFIG_FILE": os.devnull}
-    there.shell([install], tmp_path)
+    there.shell([install], elsewhere)
     configure, set_up, serve = start.splitlines()
     activate = ". venv/bin/activate"
-    there.shell([activate, configure], tmp_path)
+    there.shell([activate, configure], elsewhere)
     port = free_port()
-    change(tmp_path / "production.ini", "simpycity.dsn", dsn)
-    change(tmp_path / "production.ini", "port", str(port))
-    there.shell([activate, set_up], tmp_path)
-    with running(f"{activate} && exec {serve}", tmp_path, there, port) as visitor:
+    change(elsewhere / "production.ini", "simpycity.dsn", dsn)
+    change(elsewhere / "production.ini", "port", str(port))
+    there.shell([activate, set_up], elsewhere)
+    with running(f"{activate} && exec {serve}", elsewhere, there, port) as visitor:
         assert "HelloWorld is running" in visitor.get("/")
         visitor.get("/notes")
         visitor.post("/notes", title="Elsewhere", **visitor.token())
