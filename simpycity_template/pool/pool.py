@@ -24,8 +24,8 @@ from simpycity_template.driver.traced_cursor import connect_traced
 from simpycity_template.pool.call_site import from_here
 from simpycity_template.pool.events import Event, Events
 from simpycity_template.pool.leak_detector import LeakDetector
-from simpycity_template.pool.owner import Owner, Status
-from simpycity_template.pool.report import in_use, timeout_error
+from simpycity_template.pool.owner import Owner
+from simpycity_template.pool.report import timeout_error
 from simpycity_template.pool.tables import Tables
 from simpycity_template.process import fork
 from simpycity_template.settings import NEVER, Settings
@@ -270,21 +270,6 @@ class Pool(Tables):
         """Begin anew in a child process; what the parent opened stays the parent's."""
         self._start()
         self._detector.forked()
-
-    # --- what there is; nothing of this takes the lock ---
-
-    def status(self) -> list[Status]:
-        """One entry for each open connection, those in use first, the oldest owner first."""
-        now = monotonic()
-        return in_use(self.owners(), now) + [
-            Status(connection.backend_pid, "idle", "idle", now - connection.idle_since)
-            for connection in list(self._idle)
-        ]
-
-    def _is_opening(self) -> bool:
-        """Whether a thread is still opening a connection, or has one that is not closed yet."""
-        connections = [owner.connection for owner in list(self._owners)]
-        return any(connection is None or not connection.closed for connection in connections)
 
     def _was_closed(self) -> psycopg2.InterfaceError:
         return psycopg2.InterfaceError(

@@ -20,7 +20,8 @@ from simpycity_template.driver.state import IDLE
 from simpycity_template.driver.terminate import terminate
 from simpycity_template.pool.events import Events
 from simpycity_template.pool.metrics import Now
-from simpycity_template.pool.owner import Owner
+from simpycity_template.pool.owner import Owner, Status
+from simpycity_template.pool.report import in_use
 from simpycity_template.process.signals import empty
 from simpycity_template.settings import Settings
 
@@ -154,11 +155,24 @@ class Tables:
         """Who waits for a connection now, in the order of the queue."""
         return list(self._queue)
 
+    def status(self) -> list[Status]:
+        """One entry for each open connection, those in use first, the oldest owner first."""
+        now = monotonic()
+        return in_use(self.owners(), now) + [
+            Status(connection.backend_pid, "idle", "idle", now - connection.idle_since)
+            for connection in list(self._idle)
+        ]
+
     def now(self) -> Now:
         """The numbers of this moment."""
         owners = list(self._owners)
-        in_use = sum(owner.connection is not None for owner in owners)
-        return Now(in_use, len(self._idle), len(owners) - in_use, len(self._queue))
+        used = sum(owner.connection is not None for owner in owners)
+        return Now(used, len(self._idle), len(owners) - used, len(self._queue))
+
+    def _is_opening(self) -> bool:
+        """Whether a thread is still opening a connection, or has one that is not closed yet."""
+        connections = [owner.connection for owner in list(self._owners)]
+        return any(connection is None or not connection.closed for connection in connections)
 
 
 def _close(connection: Connection) -> None:
