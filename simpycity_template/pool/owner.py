@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import TYPE_CHECKING
 
+import psycopg2
 from psycopg2 import extensions
 
 from simpycity_template.driver.connection import Connection
+from simpycity_template.errors import TransactionLost
 from simpycity_template.pool.call_site import application_line, described
 
 if TYPE_CHECKING:
@@ -113,6 +115,18 @@ class Owner:
     def waited(self) -> bool:
         """Whether it had to wait for the connection."""
         return self.served is not None
+
+    def cursor_error(self) -> psycopg2.Error:
+        """Return the error of a cursor that is used when the connection was given back."""
+        if self.ended_elsewhere:
+            return TransactionLost(
+                "the scope of this cursor was ended in another thread, and its transaction was rolled "
+                "back: end a scope in the thread that began it"
+            )
+        return psycopg2.InterfaceError(
+            "the scope of this cursor has ended, and it has no connection any more: "
+            "call the query again for a new one"
+        )
 
     @property
     def place(self) -> str:

@@ -21,7 +21,6 @@ from simpycity_template.driver.commit_outcome import (
 from simpycity_template.driver.disconnect import raise_translated
 from simpycity_template.driver.merged_begin import ensure_transaction
 from simpycity_template.driver.traced_cursor import traced
-from simpycity_template.errors import TransactionLost
 from simpycity_template.simpycity_patches.corrects import corrects
 from simpycity_template.simpycity_patches.from_sql import CASTERS, casts_of
 from simpycity_template.simpycity_patches.pg_types import FIRST_OF_USERS
@@ -37,18 +36,6 @@ _init: Any = _plain.__init__
 _execute: Any = _plain.execute
 
 
-def _ended_error(owner: Any) -> psycopg2.Error:
-    if owner.ended_elsewhere:
-        return TransactionLost(
-            "the scope of this cursor was ended in another thread, and its transaction was rolled "
-            "back: end a scope in the thread that began it"
-        )
-    return psycopg2.InterfaceError(
-        "the scope of this cursor has ended, and it has no connection any more: "
-        "call the query again for a new one"
-    )
-
-
 def locked(cursor: Any, call: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call psycopg2's method ``call``, which needs the server, while nobody else does."""
     owner = cursor.owner
@@ -59,7 +46,7 @@ def locked(cursor: Any, call: Callable[..., Any], *args: Any, **kwargs: Any) -> 
     with connection.lock:
         # Only now: who had the lock before may have ended the scope.
         if owner.released or owner.connection is not connection:
-            raise _ended_error(owner)
+            raise owner.cursor_error()
         try:
             return call(cursor, *args, **kwargs)
         except psycopg2.Error as error:
@@ -161,7 +148,7 @@ class ScopedCursor:
         with connection.lock:
             # Only now: who had the lock before may have ended the scope.
             if owner.released or owner.connection is not connection:
-                raise _ended_error(owner)
+                raise owner.cursor_error()
             try:
                 if connection.statements is None:
                     merged_begin.execute(connection, self, query, vars)
