@@ -70,6 +70,13 @@ def test_a_module_imports_only_from_its_own_floor_and_those_below(module):
     assert not above, f"{module} imports from above it: {', '.join(sorted(above))}"
 
 
+def test_no_module_that_a_request_passes_through_is_longer_than_300_lines():
+    heart = ["manager", "scopes", "pool", "simpycity_patches", "driver", "process"]
+    for module in MODULES:
+        lines = (PACKAGE / f"{module}.py").read_text().count("\n")
+        assert lines <= 300 or module.parts[0] not in heart, f"{module} has {lines} lines"
+
+
 def test_what_makes_pylons_run_stands_alone():
     for path in (PACKAGE / "pylons_py3").rglob("*.py"):
         others = set(imported(path)) - {"pylons_py3"}
