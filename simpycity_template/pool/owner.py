@@ -53,7 +53,8 @@ class Owner:
         dsn: of another database than the pool's; None for the pool's.
         isolation_level: of its transactions; None for the pool's.
         connection: what it has; None until it has one.
-        served: an event that is set when it has to wait no longer; None where it never waited.
+        served: what it waits for, a lock that ``serve()`` releases; None where it never waited. Not
+            an event, which is written in Python: what a signal raises in one may be lost.
     """
 
     __slots__ = (
@@ -103,7 +104,7 @@ class Owner:
         self.depth = 0
         self.outcome: Outcome | None = None
         self.connection: Connection | None = None
-        self.served: threading.Event | None = None
+        self.served: threading.Lock | None = None
         self._line = application_line(sys._getframe(frames))
 
     @property
@@ -115,6 +116,11 @@ class Owner:
     def waited(self) -> bool:
         """Whether it had to wait for the connection."""
         return self.served is not None
+
+    def serve(self) -> None:
+        """Let it wait no longer, once or more than once; the pool's lock is held."""
+        if self.served is not None and self.served.locked():
+            self.served.release()
 
     def cursor_error(self) -> psycopg2.Error:
         """Return the error of a cursor that is used when the connection was given back."""

@@ -83,7 +83,8 @@ class Pool(Tables):
             if self._closed:
                 raise self._was_closed()
             if self._queue or not self._give(owner, now):
-                owner.served = threading.Event()
+                owner.served = threading.Lock()
+                owner.served.acquire()
                 self._queue.append(owner)
         if self._returned or self._dropped:
             self._drain()
@@ -104,10 +105,10 @@ class Pool(Tables):
             self._events.call(Event("checkout", owner, 0.0, connection), connection)
         return connection
 
-    def _wait(self, owner: Owner, served: threading.Event) -> None:
+    def _wait(self, owner: Owner, served: threading.Lock) -> None:
         began = owner.since
         # It may be served at the last moment.
-        if not served.wait(self.settings.pool_timeout) and owner not in self._owners:
+        if not served.acquire(timeout=self.settings.pool_timeout) and owner not in self._owners:
             self._events.fire("timeout", owner, monotonic() - began)
             raise timeout_error(self.name, self.settings, list(self._owners))
         if self._closed:
@@ -250,8 +251,7 @@ class Pool(Tables):
         with self._lock:
             self._closed = True
             for owner in self._queue:
-                if owner.served is not None:
-                    owner.served.set()
+                owner.serve()
             self._queue.clear()
             connections = [owner.connection for owner in self._owners] + list(self._idle)
         deadline = terminate_deadline()

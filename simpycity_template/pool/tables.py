@@ -129,10 +129,9 @@ class Tables:
         """Give what is free to who waits, in the order of the queue."""
         queue = self._queue
         while queue and (queue[0] in self._owners or self._give(queue[0], now)):
-            served = queue[0].served
+            # First, so that an interruption leaves no one asleep.
+            queue[0].serve()
             queue.popleft()
-            if served is not None:
-                served.set()
 
     def _trim(self) -> None:
         """Keep no more than ``pool_size`` idle connections, once a burst is over.

@@ -136,6 +136,19 @@ def test_while_who_waited_in_vain_leaves_the_queue(make_manager):
         assert manager.waiting() == in_use(manager) == []
 
 
+def test_while_who_waits_for_a_connection_stops_waiting(make_manager):
+    manager = make_manager(pool_size=1, max_overflow=0, pool_timeout=0.001)
+
+    def work(block):
+        with manager.scope("first"):
+            backend()
+            with manager.scope("second"), block(), suppress(PoolTimeout):
+                backend()
+
+    for _ in at_each_moment(work, "pool.py", "threading.py", since="_wait"):
+        assert manager.waiting() == in_use(manager) == []
+
+
 def test_while_a_handle_is_closed_which_can_be_used_again(manager):
     def work(block):
         with manager.scope("task"):
