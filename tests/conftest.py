@@ -19,6 +19,9 @@ import pytest
 import simpycity.config
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from hypothesis.configuration import set_hypothesis_home_dir
+from hypothesis.database import DirectoryBasedExampleDatabase
+from packages import kept
 from projects import create
 from psycopg2.extensions import connection, make_dsn, parse_dsn
 from sdist import unpack
@@ -42,9 +45,15 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 # Nor does everybody set this: what a program of a test prints comes when it is flushed, everywhere.
 os.environ.pop("PYTHONUNBUFFERED", None)
 
+# What Hypothesis knows of Unicode takes it three seconds of each process.
+set_hypothesis_home_dir(kept("hypothesis"))
+
 # No example fails because the machine is busy.
 hypothesis_settings.register_profile(
-    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "tests",
+    database=DirectoryBasedExampleDatabase(".hypothesis/examples"),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
 )
 hypothesis_settings.load_profile("tests")
 

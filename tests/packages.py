@@ -1,4 +1,4 @@
-"""Packages that a few tests need, and that must not be in the environment of the others."""
+"""What takes long to get, kept for all checkouts, and packages that only a few tests may have."""
 
 import fcntl
 import os
@@ -14,6 +14,14 @@ UV = [str(Path(sys.executable).with_name("uv")), "pip", "install", "--quiet", "-
 UV += ["--python", sys.executable]
 
 
+def kept(name: str) -> Path:
+    """A folder that the tests of all checkouts share."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = caches / "simpycity_template" / "tests" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
 def installed(requirements: Path, python2: str | None = None) -> Path:
     """A folder, for PYTHONPATH, with the packages of a file; installed once for all checkouts.
 
@@ -22,10 +30,7 @@ def installed(requirements: Path, python2: str | None = None) -> Path:
         python2: the program of a Python 2.7, where they are for that.
     """
     python = "python2" if python2 else sys.implementation.cache_tag
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    name = f"{requirements.parent.name}-{python}-{crc32(requirements.read_bytes())}"
-    folder = caches / "simpycity_template" / "tests" / name
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = kept(f"{requirements.parent.name}-{python}-{crc32(requirements.read_bytes())}")
     with (folder / "lock").open("w") as lock:
         # Another worker may be installing them.
         fcntl.flock(lock, fcntl.LOCK_EX)
