@@ -235,9 +235,9 @@ def witness(server: Server) -> Iterator[connection]:
 
 
 @pytest.fixture(scope="session")
-def pylons_sources(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pylons_sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The source distribution of Pylons 1.0.1, which has the test suite and the documentation."""
-    return unpack(pytestconfig, "Pylons", "1.0.1", tmp_path_factory.mktemp("pylons_sources"))
+    return unpack("Pylons", "1.0.1", tmp_path_factory.mktemp("pylons_sources"))
 
 
 @pytest.fixture

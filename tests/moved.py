@@ -39,11 +39,10 @@ def of_error_controller(package: str) -> list[Change]:
     ]
 
 
-def move(config, application: str, package: str, changes: list[Change], folder: Path) -> Path:
+def move(application: str, package: str, changes: list[Change], folder: Path) -> Path:
     """Fetch an application, move it, and make its ``production.ini``.
 
     Arguments:
-        config: pytest's.
         application: its name and version, as PyPI has them: ``"QuickWiki-0.1.6"``.
         package: the name of its package.
         changes: what is changed by hand; `paster moving` names each of these files.
@@ -53,7 +52,7 @@ def move(config, application: str, package: str, changes: list[Change], folder: 
         The folder of its ``setup.py``.
     """
     name, _, version = application.rpartition("-")
-    folder = unpack(config, name, version, folder)
+    folder = unpack(name, version, folder)
     listed = _run(LOOK, package, folder)
     assert listed.returncode == 1, listed.stderr
     for change in changes:

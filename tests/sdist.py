@@ -1,4 +1,4 @@
-"""Fetches the source distributions that tests read, once, and keeps them in pytest's cache."""
+"""Fetches the source distributions that tests read, once for all checkouts."""
 
 import os
 import subprocess
@@ -8,11 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
+from packages import kept
 
 
-def unpack(config: pytest.Config, name: str, version: str, folder: Path) -> Path:
+def unpack(name: str, version: str, folder: Path) -> Path:
     """Unpack a source distribution of PyPI below a folder, and return where it is."""
-    archive = Path(config.cache.mkdir("sdists")) / f"{name}-{version}.tar.gz"
+    archive = kept("sdists") / f"{name}-{version}.tar.gz"
     if not archive.exists():
         # Another process may be fetching it, too: each puts its own in place, whole.
         with TemporaryDirectory(dir=archive.parent) as fetched:

@@ -181,9 +181,9 @@ CHANGES = [
 
 
 @pytest.fixture
-def argonaut(pytestconfig, tmp_path, monkeypatch):
+def argonaut(tmp_path, monkeypatch):
     """The application, moved to Python 3 and set up."""
-    folder = move(pytestconfig, "Argonaut-0.3.4", "argonaut", CHANGES, tmp_path)
+    folder = move("Argonaut-0.3.4", "argonaut", CHANGES, tmp_path)
     # A mistake of its own: its pages had no types, and only the first could be opened.
     data = folder / "argonaut" / "model" / "initial_data" / "page_data.py"
     data.write_text(data.read_text().replace("page.type =", "page.page_type_id ="))

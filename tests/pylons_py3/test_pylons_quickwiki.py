@@ -57,10 +57,10 @@ CHANGES = [
 
 
 @pytest.fixture(scope="module")
-def quickwiki(pytestconfig, tmp_path_factory) -> Path:
+def quickwiki(tmp_path_factory) -> Path:
     """The folder of the application, moved to Python 3 and set up."""
     folder = tmp_path_factory.mktemp("quickwiki")
-    folder = move(pytestconfig, "QuickWiki-0.1.6", "quickwiki", CHANGES, folder)
+    folder = move("QuickWiki-0.1.6", "quickwiki", CHANGES, folder)
     set_up(folder)
     return folder
 

@@ -25,8 +25,8 @@ CHANGES = [
 ]
 
 
-def test_a_field_is_flagged_and_a_game_is_lost_and_one_is_won(pytestconfig, tmp_path, monkeypatch):
-    folder = move(pytestconfig, "Sweepy-0.1.0", "sweepy", CHANGES, tmp_path)
+def test_a_field_is_flagged_and_a_game_is_lost_and_one_is_won(tmp_path, monkeypatch):
+    folder = move("Sweepy-0.1.0", "sweepy", CHANGES, tmp_path)
     set_up(folder)
     sweepy = load(folder, monkeypatch)
     # A mine in each field.

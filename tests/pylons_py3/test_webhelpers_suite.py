@@ -32,8 +32,8 @@ FAILING = {
 }
 
 
-def test_webhelpers_own_tests_pass(pytestconfig, tmp_path):
-    folder = unpack(pytestconfig, "WebHelpers", "1.3", tmp_path)
+def test_webhelpers_own_tests_pass(tmp_path):
+    folder = unpack("WebHelpers", "1.3", tmp_path)
     for source in (folder / "tests").glob("*.py"):
         text = to_python3(source.read_text(encoding="utf-8"), str(source), ALL_FIXERS)
         # Outside of unittest only nose calls setUp; pytest's names are others.
