@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,23 @@ hypothesis_settings.load_profile("tests")
 
 # A test that uses one of these starts a process, or waits for the network.
 FROM_OUTSIDE = {"browser", "pylons_sources", "server"}
+
+
+COLLECTED_LAST = Path(__file__).with_name("testing") / "__pycache__"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Where nothing is compiled yet, let one process of a run compile what all of them import."""
+    if COLLECTED_LAST.exists():
+        return (yield)
+    with open(__file__) as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # Until the first has collected; the others go on together.
+            fcntl.flock(lock, fcntl.LOCK_SH)
+        return (yield)
 
 
 @pytest.hookimpl(tryfirst=True)
