@@ -22,7 +22,7 @@ from simpycity_template import get_manager
 
 pytestmark = [pytest.mark.process, pytest.mark.slow(seconds=10)]
 
-TRANSFERS = int(os.environ.get("TRANSFERS", 3_000))
+TRANSFERS = int(os.environ.get("TRANSFERS", 6_000))
 ACCOUNTS = 100
 BALANCE = 1_000
 THREADS = 8  # in this process

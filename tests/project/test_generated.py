@@ -724,7 +724,7 @@ class LoadController(BaseController):
 ENDS = {"raise": 500, "fine": 200, "abort": 409, "redirect": 302}
 # A third raises.
 TURNS = ["raise", "fine", "abort", "raise", "fine", "redirect"]
-THREADS, REQUESTS = 8, 144
+THREADS, REQUESTS = 8, 288
 POOL_SIZE, MAX_OVERFLOW = 3, 2
 
 

@@ -212,7 +212,6 @@ def test_setup_app_that_is_ended_leaves_nothing_in_the_server(
 
 
 GATES = 7
-PROCESSES = 4
 
 
 def gate(number, statement):
@@ -221,7 +220,7 @@ def gate(number, statement):
 
 
 @pytest.mark.parametrize("stop", range(1, GATES + 1))
-def test_several_at_once_that_are_killed_at_a_statement_leave_the_schema_as_it_was(
+def test_ten_at_once_that_are_killed_at_a_statement_leave_the_schema_as_it_was(
     make_manager, folder, rows, server, stop
 ):
     folder.migration("0001_note.sql", NOTE)
@@ -257,7 +256,7 @@ def test_several_at_once_that_are_killed_at_a_statement_leave_the_schema_as_it_w
     link = server.connect(rows("SELECT current_database()")[0])
     with link.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", [stop])
-        children = [fork(setup) for _ in range(PROCESSES)]
+        children = [fork(setup) for _ in range(10)]
         until(at_gate)
         for child in children:
             os.kill(child, signal.SIGKILL)
@@ -271,8 +270,8 @@ def test_several_at_once_that_are_killed_at_a_statement_leave_the_schema_as_it_w
         assert state() == before
         cursor.execute("SELECT pg_advisory_unlock(%s)", [stop])
     link.close()
-    children = [fork(setup) for _ in range(PROCESSES)]
-    assert [os.waitpid(child, 0)[1] for child in children] == [0] * PROCESSES
+    children = [fork(setup) for _ in range(10)]
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 10
     assert rows("SELECT f()") == [2]
     assert "title" not in rows(COLUMNS)
     assert rows("SELECT body FROM note") == ["kept"]

@@ -155,7 +155,7 @@ def test_new_code_is_loaded_under_load_and_no_request_is_lost(site):
             until(lambda: processes or failures)
             # Longer than mod_wsgi waits unless it is told to.
             long_request = patient.submit(probe.get, "trouble/slow/8")
-            for _ in range(2):
+            for _ in range(4):
                 known = set(processes)
                 (project / "wsgi.py").touch()
                 until(lambda known=known: set(processes) - known or failures)
