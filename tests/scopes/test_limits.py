@@ -121,7 +121,15 @@ def test_while_a_connection_is_closed_that_another_thread_uses(manager, is_gone)
         until(lambda: is_gone(sessions[-1]))
 
 
-def test_while_who_waited_in_vain_leaves_the_queue(make_manager):
+@pytest.mark.parametrize(
+    "since, files",
+    [
+        ("_wait", ["pool.py", "threading.py"]),
+        ("timeout_error", ["checkout.py", "pool.py", "tables.py", "signals.py"]),
+    ],
+    ids=["stops waiting", "leaves the queue"],
+)
+def test_while_who_waited_in_vain(make_manager, since, files):
     manager = make_manager(pool_size=1, max_overflow=0, pool_timeout=0)
 
     def work(block):
@@ -130,22 +138,7 @@ def test_while_who_waited_in_vain_leaves_the_queue(make_manager):
             with manager.scope("second"), block(), suppress(PoolTimeout):
                 backend()
 
-    for _ in at_each_moment(
-        work, "checkout.py", "pool.py", "tables.py", "signals.py", since="timeout_error"
-    ):
-        assert manager.waiting() == in_use(manager) == []
-
-
-def test_while_who_waits_for_a_connection_stops_waiting(make_manager):
-    manager = make_manager(pool_size=1, max_overflow=0, pool_timeout=0.001)
-
-    def work(block):
-        with manager.scope("first"):
-            backend()
-            with manager.scope("second"), block(), suppress(PoolTimeout):
-                backend()
-
-    for _ in at_each_moment(work, "pool.py", "threading.py", since="_wait"):
+    for _ in at_each_moment(work, *files, since=since):
         assert manager.waiting() == in_use(manager) == []
 
 
