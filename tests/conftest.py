@@ -122,7 +122,7 @@ sys.stdin.read()
 # A transaction that is rolled back counts, too, and a session is counted before it is gone.
 UNTOUCHED = """
 SELECT tup_inserted + tup_updated + tup_deleted = 0
-       AND datallowconn AND datconnlimit = -1 AND datacl IS NULL
+       AND datconnlimit = -1 AND datacl IS NULL
        AND pg_get_userbyid(datdba) = current_user
        AND NOT EXISTS (SELECT FROM pg_db_role_setting WHERE setdatabase = oid)
        AND NOT EXISTS (SELECT FROM pg_stat_activity AS session WHERE session.datid = oid)
